@@ -1,0 +1,355 @@
+//! The application's handle to a connection, and the inlet through which others reach its driver.
+
+use std::{
+    fmt,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Poll, Waker},
+};
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use crate::{
+    CloseReason, Handshake, Outbox, Outgoing, SendError, Sid, Transport, connection::Close,
+    server::websocket::WebSocket,
+};
+
+/// An open connection to one client. A clone is another handle to the same.
+#[derive(Clone)]
+pub struct Connection {
+    shared: Arc<Shared>,
+}
+
+/// What a connection's driver shares with everybody else.
+pub(crate) struct Shared {
+    sid: Sid,
+    handshake: Handshake,
+    inlet: Mutex<Inlet>,
+}
+
+/// What goes into the driver. Locked only for moments, never while somebody is called or waited for.
+pub(crate) struct Inlet {
+    pub(crate) outbox: Outbox,
+    pub(crate) requests: Vec<Request>,
+    pub(crate) close: Option<(Close, CloseReason)>,
+    pub(crate) transport: Transport,
+    pub(crate) phase: Phase,
+    /// Whether something sent now would leave at once.
+    pub(crate) writable: bool,
+    /// Whether a POST is being received.
+    posting: bool,
+    /// Set while the driver sleeps, so that only the first piece of news wakes it.
+    pub(crate) asleep: bool,
+    pub(crate) driver: Option<Waker>,
+    /// Those who wait for room in the outbox, or for the end.
+    pub(crate) waiting: Vec<Waker>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Phase {
+    Open,
+    /// Nothing more is taken for sending.
+    Closing,
+    Closed,
+}
+
+/// What HTTP requests want of the driver.
+#[derive(Debug)]
+pub(crate) enum Request {
+    Poll(oneshot::Sender<PollAnswer>),
+    /// The client has gone away from its poll, or could not be given the answer.
+    PollLost,
+    Post(Bytes, oneshot::Sender<PostAnswer>),
+    /// The client has broken a rule while it posted.
+    PostFailed(CloseReason),
+    WebSocket(Box<WebSocket>),
+}
+
+/// How to answer a poll.
+#[derive(Debug)]
+pub(crate) enum PollAnswer {
+    Payload {
+        body: Vec<u8>,
+        compress: bool,
+    },
+    /// Another poll waits already.
+    Overlap,
+}
+
+/// How to answer a post.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum PostAnswer {
+    Ok,
+    /// Something in it was no packet.
+    Bad,
+}
+
+impl Connection {
+    /// The connection's id. Whoever knows it can speak as the client: do not show it to others.
+    pub fn sid(&self) -> &Sid {
+        &self.shared.sid
+    }
+
+    /// Revision of the protocol that the client speaks: 4.
+    pub fn protocol(&self) -> u8 {
+        4
+    }
+
+    /// How messages travel now.
+    pub fn transport(&self) -> Transport {
+        self.shared.lock().transport
+    }
+
+    /// Address of the peer at the handshake; behind a proxy that is the proxy's.
+    pub fn remote_addr(&self) -> Option<SocketAddr> {
+        self.shared.handshake.remote_addr()
+    }
+
+    /// The request that opened the connection, and what hooks attached to it.
+    pub fn handshake(&self) -> &Handshake {
+        &self.shared.handshake
+    }
+
+    /// Whether messages are still taken for sending.
+    pub fn is_open(&self) -> bool {
+        self.shared.lock().phase == Phase::Open
+    }
+
+    /// Queues a message, or says at once that it cannot be.
+    ///
+    /// # Errors
+    /// [`SendError::Full`] and [`SendError::Closed`].
+    pub fn try_send(&self, message: impl Into<Outgoing>) -> Result<(), SendError> {
+        self.try_send_all([message.into()])
+    }
+
+    /// Queues messages that stay together, all or none.
+    ///
+    /// # Errors
+    /// See [`try_send`](Self::try_send).
+    pub fn try_send_all(&self, messages: impl IntoIterator<Item = Outgoing>) -> Result<(), SendError> {
+        self.shared.push(|inlet| inlet.outbox.push_all(messages))
+    }
+
+    /// Queues messages whatever the outbox holds. For answers: what a peer can cause is bounded by not reading
+    /// from it while the outbox is full.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`].
+    pub fn force_send_all(&self, messages: impl IntoIterator<Item = Outgoing>) -> Result<(), SendError> {
+        self.shared.push(|inlet| {
+            inlet.outbox.force_push_all(messages);
+            Ok(())
+        })
+    }
+
+    /// Sends messages only if they can leave at once; returns whether they do. For what is worthless later.
+    pub fn send_volatile_all(&self, messages: impl IntoIterator<Item = Outgoing>) -> bool {
+        let pushed = self.shared.push(|inlet| {
+            if !inlet.writable || !inlet.outbox.is_empty() {
+                return Err(SendError::Full);
+            }
+            inlet.outbox.push_all(messages)
+        });
+        pushed.is_ok()
+    }
+
+    /// Queues a message, waiting for room in the outbox.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`].
+    pub async fn send(&self, message: impl Into<Outgoing>) -> Result<(), SendError> {
+        self.send_all([message.into()]).await
+    }
+
+    /// Queues messages that stay together, waiting for room in the outbox.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`].
+    pub async fn send_all(&self, messages: impl IntoIterator<Item = Outgoing>) -> Result<(), SendError> {
+        let mut messages = Some(messages);
+        std::future::poll_fn(move |cx| {
+            let mut full = false;
+            let result = self.shared.push(|inlet| {
+                full = inlet.phase == Phase::Open && inlet.outbox.is_full();
+                if full {
+                    inlet.wait(cx.waker());
+                    return Err(SendError::Full);
+                }
+                let messages = messages.take().expect("a future is not polled after it is ready");
+                inlet.outbox.push_all(messages)
+            });
+            if full { Poll::Pending } else { Poll::Ready(result) }
+        })
+        .await
+    }
+
+    /// Closes the connection when all that is queued has been sent.
+    pub fn close(&self) {
+        self.close_as(Close::AfterFlush, CloseReason::ForcedClose);
+    }
+
+    /// Closes the connection at once; what is queued is dropped.
+    pub fn close_now(&self) {
+        self.close_as(Close::Now, CloseReason::ForcedClose);
+    }
+
+    /// Closes the connection at once for a reason that its handler will be told.
+    pub fn close_with(&self, reason: CloseReason) {
+        self.close_as(Close::Now, reason);
+    }
+
+    pub(crate) fn close_as(&self, how: Close, reason: CloseReason) {
+        let waker = {
+            let mut inlet = self.shared.lock();
+            // A flush that is under way can be cut short, but not the other way round.
+            let stronger = match inlet.phase {
+                Phase::Open => true,
+                Phase::Closing => how == Close::Now,
+                Phase::Closed => false,
+            };
+            if !stronger {
+                return;
+            }
+            inlet.phase = Phase::Closing;
+            inlet.close = Some((how, reason));
+            inlet.wake_driver()
+        };
+        wake(waker);
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+}
+
+impl From<Arc<Shared>> for Connection {
+    fn from(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("sid", self.sid()).finish_non_exhaustive()
+    }
+}
+
+impl PartialEq for Connection {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+}
+
+impl Eq for Connection {}
+
+impl Shared {
+    pub(crate) fn new(sid: Sid, handshake: Handshake, transport: Transport, max_outbox_bytes: usize) -> Self {
+        Self {
+            sid,
+            handshake,
+            inlet: Mutex::new(Inlet {
+                outbox: Outbox::new(max_outbox_bytes),
+                requests: Vec::new(),
+                close: None,
+                transport,
+                phase: Phase::Open,
+                writable: transport == Transport::WebSocket,
+                posting: false,
+                asleep: false,
+                driver: None,
+                waiting: Vec::new(),
+            }),
+        }
+    }
+
+    pub(crate) fn sid(&self) -> &Sid {
+        &self.sid
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Inlet> {
+        // Every change under the lock is a single step, so a panic leaves the inlet whole.
+        self.inlet.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, push: impl FnOnce(&mut Inlet) -> Result<(), SendError>) -> Result<(), SendError> {
+        let waker = {
+            let mut inlet = self.lock();
+            if inlet.phase != Phase::Open {
+                return Err(SendError::Closed);
+            }
+            push(&mut inlet)?;
+            inlet.wake_driver()
+        };
+        wake(waker);
+        Ok(())
+    }
+
+    /// Hands a request to the driver; gives it back if the connection has ended.
+    pub(crate) fn request(&self, request: Request) -> Result<(), Request> {
+        let waker = {
+            let mut inlet = self.lock();
+            if inlet.phase == Phase::Closed {
+                return Err(request);
+            }
+            inlet.requests.push(request);
+            inlet.wake_driver()
+        };
+        wake(waker);
+        Ok(())
+    }
+
+    /// Reserves the one POST that may be received at a time.
+    pub(crate) fn begin_post(self: &Arc<Self>) -> Option<PostGuard> {
+        let mut inlet = self.lock();
+        (!std::mem::replace(&mut inlet.posting, true)).then(|| PostGuard(Arc::clone(self)))
+    }
+
+    /// Waits for the end of the connection.
+    pub(crate) async fn closed(&self) {
+        std::future::poll_fn(|cx| {
+            let mut inlet = self.lock();
+            if inlet.phase == Phase::Closed {
+                return Poll::Ready(());
+            }
+            inlet.wait(cx.waker());
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("sid", &self.sid).finish_non_exhaustive()
+    }
+}
+
+/// Holds the place of the POST that is being received.
+pub(crate) struct PostGuard(Arc<Shared>);
+
+impl Drop for PostGuard {
+    fn drop(&mut self) {
+        self.0.lock().posting = false;
+    }
+}
+
+impl Inlet {
+    /// Returns who is to be woken once the lock is released: the driver, if it sleeps.
+    fn wake_driver(&mut self) -> Option<Waker> {
+        std::mem::take(&mut self.asleep).then(|| self.driver.clone()).flatten()
+    }
+
+    fn wait(&mut self, waker: &Waker) {
+        if !self.waiting.iter().any(|other| other.will_wake(waker)) {
+            self.waiting.push(waker.clone());
+        }
+    }
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}

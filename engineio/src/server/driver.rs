@@ -1,0 +1,465 @@
+//! The driver: the one task of a connection. It owns the connection's state and, after an upgrade, the WebSocket.
+
+use std::{
+    ops::ControlFlow,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use pin_project_lite::pin_project;
+use tokio::{
+    sync::oneshot,
+    time::{Instant, Sleep},
+};
+
+use crate::{
+    CloseReason, Transport,
+    connection::{Close, Event, State},
+    packet::Packet,
+    payload,
+    server::{
+        Handler, TaskGuard,
+        connection::{Phase, PollAnswer, PostAnswer, Request, Shared},
+        websocket::{Ended, WebSocket},
+    },
+    websocket::{self, ProtocolError},
+};
+
+pin_project! {
+    /// Drives one connection from its opening to its end.
+    pub(crate) struct Driver<H> {
+        core: Core<H>,
+        #[pin]
+        timer: Sleep,
+    }
+}
+
+struct Core<H> {
+    state: State,
+    handler: H,
+    websocket: Option<Box<WebSocket>>,
+    /// A GET that waits for an answer.
+    poll: Option<oneshot::Sender<PollAnswer>>,
+    /// A POST whose packets are being handled.
+    post: Option<(payload::Decode, oneshot::Sender<PostAnswer>)>,
+    /// The stream of the WebSocket takes nothing for now.
+    blocked: bool,
+    /// Something has been sent since the handler was last told that all is.
+    undrained: bool,
+    /// Whether the stream has taken anything since the last ping was due.
+    progress: bool,
+    held_back: HeldBack,
+    ended: bool,
+    registration: Registration,
+}
+
+/// Why nothing is read from the peer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum HeldBack {
+    No,
+    /// The handler has enough to do.
+    ByHandler,
+    /// The peer does not take what is sent.
+    ByOutbox,
+}
+
+/// The connection's place in the table, given up when the driver is dropped, even by a panic.
+struct Registration {
+    shared: Arc<Shared>,
+    task: TaskGuard,
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.task.server().registry.remove(self.shared.sid());
+        for waker in end(&self.shared) {
+            waker.wake();
+        }
+    }
+}
+
+impl<H: Handler> Driver<H> {
+    pub(crate) fn new(
+        state: State,
+        handler: H,
+        websocket: Option<Box<WebSocket>>,
+        shared: Arc<Shared>,
+        task: TaskGuard,
+    ) -> Self {
+        let deadline = state.poll_timeout().map_or_else(far_future, Instant::from_std);
+        Self {
+            core: Core {
+                state,
+                handler,
+                websocket,
+                poll: None,
+                post: None,
+                blocked: false,
+                undrained: false,
+                progress: false,
+                held_back: HeldBack::No,
+                ended: false,
+                registration: Registration { shared, task },
+            },
+            timer: tokio::time::sleep_until(deadline),
+        }
+    }
+}
+
+impl<H: Handler> Future for Driver<H> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        let core = this.core;
+        // A turn handles so many messages at most, so that one busy peer does not keep others waiting.
+        let mut budget = BUDGET;
+        loop {
+            if core.ended {
+                return core.handler.poll_finish(cx);
+            }
+            core.take_requests();
+            while this.timer.as_mut().poll(cx).is_ready() {
+                core.handle_timeout(Instant::now().into_std());
+                this.timer.as_mut().reset(core.deadline());
+            }
+            core.receive(&mut budget, cx);
+            core.send(cx);
+            if let Some(reason) = core.state.closed() {
+                core.finish(reason, cx);
+                continue;
+            }
+            let deadline = core.deadline();
+            if deadline != this.timer.deadline() {
+                this.timer.as_mut().reset(deadline);
+                continue;
+            }
+            if budget == 0 {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            if core.fall_asleep(cx) {
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+impl<H: Handler> Core<H> {
+    fn take_requests(&mut self) {
+        let (requests, close) = {
+            let mut inlet = self.registration.shared.lock();
+            inlet.asleep = false;
+            if inlet.requests.is_empty() && inlet.close.is_none() {
+                return;
+            }
+            (std::mem::take(&mut inlet.requests), inlet.close.take())
+        };
+        for request in requests {
+            self.handle_request(request);
+        }
+        if let Some((how, reason)) = close {
+            if how == Close::Now {
+                self.registration.shared.lock().outbox.clear();
+            }
+            self.state.close(how, reason, Instant::now().into_std());
+        }
+    }
+
+    fn handle_request(&mut self, request: Request) {
+        match request {
+            Request::Poll(reply) => match self.state.handle_poll() {
+                Ok(()) => self.poll = Some(reply),
+                Err(_) => answer(reply, PollAnswer::Overlap),
+            },
+            Request::PollLost => {
+                self.poll = None;
+                let reason = CloseReason::TransportError("poll connection closed prematurely");
+                self.state.handle_transport_lost(Transport::Polling, reason);
+            }
+            // A client that posts after its own `5` has left the order of messages.
+            Request::Post(_, reply) if self.state.transport() == Transport::WebSocket => {
+                answer(reply, PostAnswer::Bad);
+            }
+            Request::Post(body, reply) => self.post = Some((payload::decode(body), reply)),
+            Request::PostFailed(reason) => self.state.handle_transport_lost(Transport::Polling, reason),
+            Request::WebSocket(websocket) => {
+                if self.websocket.is_none() && self.state.handle_websocket_open(Instant::now().into_std()) {
+                    self.websocket = Some(websocket);
+                } else {
+                    self.close_websocket(websocket, None);
+                }
+            }
+        }
+    }
+
+    fn handle_timeout(&mut self, now: std::time::Instant) {
+        let pong_may_wait = match self.held_back {
+            HeldBack::No => false,
+            HeldBack::ByHandler => true,
+            // A peer that takes nothing for so long has gone.
+            HeldBack::ByOutbox => self.progress,
+        };
+        if pong_may_wait && self.state.is_pong_overdue(now) {
+            self.state.defer_pong(now);
+        }
+        self.progress = false;
+        self.state.handle_timeout(now);
+    }
+
+    /// Takes what the peer has sent, as long as the handler can take it.
+    fn receive(&mut self, budget: &mut u32, cx: &mut Context<'_>) {
+        self.held_back = self.check_room(cx);
+        while self.held_back == HeldBack::No
+            && *budget > 0
+            && let Some((packets, _)) = &mut self.post
+        {
+            *budget -= 1;
+            let next = packets.next();
+            let now = Instant::now().into_std();
+            match next {
+                Some(Ok(packet)) => {
+                    let event = self.state.handle_packet(packet, Transport::Polling, now);
+                    self.give(event, cx);
+                    self.held_back = self.check_room(cx);
+                }
+                Some(Err(error)) => {
+                    self.state.handle_parse_error(Transport::Polling, error.as_str());
+                    self.answer_post(PostAnswer::Bad);
+                }
+                None => self.answer_post(PostAnswer::Ok),
+            }
+        }
+        if self.held_back == HeldBack::No && *budget > 0 && self.state.closed().is_none() {
+            self.receive_frames(budget, cx);
+        }
+    }
+
+    fn receive_frames(&mut self, budget: &mut u32, cx: &mut Context<'_>) {
+        let Some(mut websocket) = self.websocket.take() else { return };
+        let limits = self.registration.task.server().frame_limits;
+        let now = Instant::now().into_std();
+        let outcome = websocket.poll_events(cx, &limits, |event, cx| {
+            *budget -= 1;
+            let packet = match event {
+                websocket::Event::Text(text) => Packet::decode_text(&text),
+                websocket::Event::Binary(bytes) => Ok(Packet::decode_binary(bytes)),
+                websocket::Event::Ping(_) | websocket::Event::Pong | websocket::Event::Close(_) => {
+                    return if *budget > 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
+                }
+            };
+            match packet {
+                Ok(packet) => {
+                    let event = self.state.handle_packet(packet, Transport::WebSocket, now);
+                    self.give(event, cx);
+                }
+                Err(error) => self.state.handle_parse_error(Transport::WebSocket, error.as_str()),
+            }
+            self.held_back = self.check_room(cx);
+            let goes_on = *budget > 0 && self.held_back == HeldBack::No && self.state.uses_websocket();
+            if goes_on && self.state.closed().is_none() {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        });
+        match outcome {
+            Poll::Pending | Poll::Ready(Ok(())) => self.websocket = Some(websocket),
+            Poll::Ready(Err(ended)) => {
+                let (reason, code) = match ended {
+                    Ended::Closed(code) => (CloseReason::TransportClose, code),
+                    Ended::Lost => {
+                        self.state.handle_transport_lost(Transport::WebSocket, CloseReason::TransportClose);
+                        return;
+                    }
+                    Ended::Misbehaved(error) => {
+                        (CloseReason::TransportError(misbehaviour(&error)), Some(error.close_code()))
+                    }
+                };
+                self.state.handle_transport_lost(Transport::WebSocket, reason);
+                self.close_websocket(websocket, code);
+            }
+        }
+    }
+
+    fn give(&mut self, event: Option<Event>, cx: &mut Context<'_>) {
+        match event {
+            Some(Event::Message(message)) => self.handler.on_message(message, cx),
+            Some(Event::Upgraded) => {
+                self.registration.shared.lock().transport = Transport::WebSocket;
+                self.handler.on_upgrade(cx);
+            }
+            None => {}
+        }
+    }
+
+    fn check_room(&mut self, cx: &mut Context<'_>) -> HeldBack {
+        if self.handler.poll_ready(cx).is_pending() {
+            HeldBack::ByHandler
+        } else if self.registration.shared.lock().outbox.is_full() {
+            HeldBack::ByOutbox
+        } else {
+            HeldBack::No
+        }
+    }
+
+    fn answer_post(&mut self, with: PostAnswer) {
+        if let Some((_, reply)) = self.post.take() {
+            answer(reply, with);
+        }
+    }
+
+    /// Sends what is due, over each transport that can take it.
+    fn send(&mut self, cx: &mut Context<'_>) {
+        self.answer_poll();
+        self.send_frames(cx);
+        if !self.state.uses_websocket()
+            && let Some(websocket) = self.websocket.take()
+        {
+            self.close_websocket(websocket, None);
+        }
+        if self.undrained && !self.blocked && self.registration.shared.lock().outbox.is_empty() {
+            self.undrained = false;
+            self.handler.on_drain(cx);
+        }
+    }
+
+    fn answer_poll(&mut self) {
+        if self.poll.is_none() {
+            return;
+        }
+        let (mut body, mut compress) = (Vec::new(), false);
+        {
+            let mut inlet = self.registration.shared.lock();
+            while let Some(transmit) = self.state.poll_transmit(Transport::Polling, &mut inlet.outbox) {
+                payload::push(&mut body, &transmit.packet);
+                compress |= transmit.compress;
+            }
+        }
+        if body.is_empty() {
+            return;
+        }
+        self.undrained = true;
+        self.progress = true;
+        let reply = self.poll.take();
+        if reply.is_none_or(|reply| reply.send(PollAnswer::Payload { body, compress }).is_err()) {
+            self.handle_request(Request::PollLost);
+        }
+    }
+
+    fn send_frames(&mut self, cx: &mut Context<'_>) {
+        let Some(websocket) = &mut self.websocket else { return };
+        let (state, shared) = (&mut self.state, &self.registration.shared);
+        let (mut sent, mut close) = (false, false);
+        let outcome = websocket.poll_send(cx, &mut || {
+            let transmit = state.poll_transmit(Transport::WebSocket, &mut shared.lock().outbox)?;
+            // On a WebSocket its own close frame says what the packet would.
+            close |= transmit.packet == Packet::Close;
+            sent = true;
+            (!close).then_some(transmit)
+        });
+        self.undrained |= sent;
+        self.blocked = outcome.is_pending();
+        self.progress |= !self.blocked;
+        match outcome {
+            Poll::Ready(Err(_)) => {
+                self.websocket = None;
+                self.state.handle_transport_lost(Transport::WebSocket, CloseReason::TransportClose);
+            }
+            _ if close => {
+                if let Some(websocket) = self.websocket.take() {
+                    self.close_websocket(websocket, None);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn close_websocket(&self, websocket: Box<WebSocket>, code: Option<u16>) {
+        let server = self.registration.task.server();
+        let timeout = server.options.config.timing.close_timeout;
+        websocket.close(code, timeout, TaskGuard::new(Arc::clone(server)));
+    }
+
+    /// Tells everybody that the connection has ended.
+    fn finish(&mut self, reason: CloseReason, cx: &mut Context<'_>) {
+        // The last packets: a poll is released, a WebSocket closed.
+        self.send(cx);
+        if let Some(websocket) = self.websocket.take() {
+            self.close_websocket(websocket, None);
+        }
+        self.answer_post(PostAnswer::Ok);
+        self.ended = true;
+        self.registration.task.server().registry.remove(self.registration.shared.sid());
+        for waker in end(&self.registration.shared) {
+            waker.wake();
+        }
+        self.handler.on_close(reason, cx);
+    }
+
+    fn deadline(&self) -> Instant {
+        self.state.poll_timeout().map_or_else(far_future, Instant::from_std)
+    }
+
+    /// Prepares for sleep; `false` if there is news already.
+    fn fall_asleep(&mut self, cx: &mut Context<'_>) -> bool {
+        let waiting = {
+            let mut inlet = self.registration.shared.lock();
+            let can_send = match self.state.transport() {
+                Transport::Polling => self.state.can_poll_transmit(),
+                Transport::WebSocket => !self.blocked,
+            };
+            let news = !inlet.requests.is_empty() || inlet.close.is_some();
+            let room_again = self.held_back == HeldBack::ByOutbox && !inlet.outbox.is_full();
+            if news || room_again || (can_send && !inlet.outbox.is_empty()) {
+                return false;
+            }
+            inlet.writable = can_send;
+            inlet.asleep = true;
+            if !inlet.driver.as_ref().is_some_and(|driver| driver.will_wake(cx.waker())) {
+                inlet.driver = Some(cx.waker().clone());
+            }
+            if inlet.waiting.is_empty() || inlet.outbox.is_full() {
+                return true;
+            }
+            std::mem::take(&mut inlet.waiting)
+        };
+        waiting.into_iter().for_each(Waker::wake);
+        true
+    }
+}
+
+/// Marks the connection as ended; returns who waited for that.
+fn end(shared: &Shared) -> Vec<Waker> {
+    let mut inlet = shared.lock();
+    inlet.phase = Phase::Closed;
+    inlet.outbox.clear();
+    // Requests that came too late are dropped, which tells those who wait for answers.
+    inlet.requests = Vec::new();
+    inlet.driver = None;
+    std::mem::take(&mut inlet.waiting)
+}
+
+fn answer<T>(reply: oneshot::Sender<T>, with: T) {
+    // Whoever asked may have gone, and then needs no answer.
+    let _ = reply.send(with);
+}
+
+fn misbehaviour(error: &ProtocolError) -> &'static str {
+    match error.close_code() {
+        1007 => "invalid UTF-8 in a WebSocket message",
+        1008 => "too many fragments in a WebSocket message",
+        1009 => "WebSocket message larger than the limit",
+        _ => "WebSocket protocol error",
+    }
+}
+
+/// When a timer of a connection without deadlines ends: not in the life of this process.
+fn far_future() -> Instant {
+    Instant::now() + Duration::from_secs(86_400 * 365)
+}
+
+/// Packets that are handled before other tasks get their turn.
+const BUDGET: u32 = 256;

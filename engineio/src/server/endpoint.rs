@@ -1,0 +1,468 @@
+//! Requests to the endpoint: opening a connection, polls, posts, and upgrades.
+
+use std::{borrow::Cow, io, sync::Arc, time::SystemTime};
+
+use ::http::{
+    HeaderMap, HeaderName, HeaderValue, StatusCode,
+    header::{
+        CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SET_COOKIE, UPGRADE, USER_AGENT,
+    },
+};
+use bytes::Bytes;
+use tokio::{sync::oneshot, time::Instant};
+
+use crate::{
+    CloseReason, Connection, Handshake, Refusal, RequestHead, Transport,
+    connection::{Role, State},
+    http::{self, Exchange, Framing},
+    open::{OpenPacket, milliseconds},
+    packet::Packet,
+    payload,
+    request::{self, Intent, Rejection},
+    server::{
+        ConnectionError, Inner, TaskGuard,
+        connection::{PollAnswer, PostAnswer, Request, Shared},
+        exchange::{Answer, Failure, Line, Next},
+        websocket::WebSocket,
+    },
+    websocket::{HandshakeError, check_handshake},
+};
+
+/// What becomes of a stream that turns into a WebSocket.
+pub(crate) struct Switch {
+    /// The 101.
+    answer: Vec<u8>,
+    purpose: Purpose,
+}
+
+enum Purpose {
+    /// A new connection.
+    Open(Arc<Shared>),
+    /// An upgrade.
+    Join(Connection),
+}
+
+impl Switch {
+    /// Hands the stream over to a driver.
+    pub(crate) fn start(self, line: Line) {
+        let Line { stream, input, server, permit, task, .. } = line;
+        let mut websocket = Box::new(WebSocket::new(stream, self.answer, input, permit));
+        match self.purpose {
+            Purpose::Open(shared) => {
+                for packet in first_packets(&server, &shared, Vec::new()) {
+                    websocket.push_first(&packet);
+                }
+                server.start(shared, Transport::WebSocket, Some(websocket), task);
+            }
+            Purpose::Join(connection) => {
+                if let Err(Request::WebSocket(websocket)) =
+                    connection.shared().request(Request::WebSocket(websocket))
+                {
+                    websocket.close(None, server.options.config.timing.close_timeout, task);
+                }
+            }
+        }
+    }
+}
+
+/// A refusal on its way to the client and to the observers.
+struct Refused {
+    status: StatusCode,
+    code: u8,
+    message: Cow<'static, str>,
+    detail: Option<&'static str>,
+    header: Option<(HeaderName, HeaderValue)>,
+}
+
+impl From<Rejection> for Refused {
+    fn from(rejection: Rejection) -> Self {
+        Self {
+            status: rejection.status(),
+            code: rejection.code(),
+            message: rejection.to_string().into(),
+            detail: rejection.detail(),
+            header: None,
+        }
+    }
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        let code = Rejection::Forbidden.code();
+        Self { status: refusal.status, code, message: refusal.message.into(), detail: None, header: None }
+    }
+}
+
+impl From<HandshakeError> for Refused {
+    fn from(error: HandshakeError) -> Self {
+        Self {
+            status: StatusCode::from_u16(error.status()).expect("the statuses of the handshake are valid"),
+            code: 3,
+            message: error.to_string().into(),
+            detail: Some("TRANSPORT_HANDSHAKE_ERROR"),
+            header: error.header().map(|(name, value)| {
+                (HeaderName::try_from(name).expect("a constant"), HeaderValue::from_static(value))
+            }),
+        }
+    }
+}
+
+impl Line {
+    pub(crate) async fn answer_endpoint(
+        &mut self,
+        head: &RequestHead,
+        framing: &Framing,
+    ) -> io::Result<Next> {
+        let server = Arc::clone(&self.server);
+        let config = &server.options.config;
+        let mut headers = HeaderMap::new();
+        if let Some(cors) = &config.cors {
+            if let Some((status, headers)) = cors.preflight(head) {
+                if let Err(failure) = self.skip_body(framing).await {
+                    return self.answer_failure(head, &failure, headers).await;
+                }
+                let answer = Answer { headers, ..Answer::new(status, Bytes::new()) };
+                return self.respond(head, framing.keep_alive, answer).await;
+            }
+            cors.apply(head, &mut headers);
+        }
+        let intent = request::verify(head, framing.upgrade, &config.transports, |sid| {
+            let connection = server.registry.find(sid)?;
+            let transport = connection.transport();
+            Some((connection, transport))
+        });
+        match intent {
+            Err(rejection) => self.reject(head, framing, headers, rejection.into()).await,
+            Ok(Intent::Open(Transport::Polling)) => match self.open(head, Transport::Polling).await {
+                Ok((shared, from_hooks)) => {
+                    merge(&mut headers, from_hooks);
+                    self.skip_body_or_close(framing).await?;
+                    self.answer_open(head, framing, headers, &shared).await
+                }
+                Err(refused) => self.reject(head, framing, headers, refused).await,
+            },
+            Ok(Intent::Open(Transport::WebSocket)) => {
+                let accept = match accept(head) {
+                    Ok(accept) => accept,
+                    Err(error) => return self.reject(head, framing, headers, error.into()).await,
+                };
+                match self.open(head, Transport::WebSocket).await {
+                    Ok((shared, from_hooks)) => {
+                        merge(&mut headers, from_hooks);
+                        server.initial_headers(&mut headers, head);
+                        Ok(self.switch(head, headers, accept, Purpose::Open(shared)))
+                    }
+                    Err(refused) => self.reject(head, framing, headers, refused).await,
+                }
+            }
+            Ok(Intent::Upgrade(connection)) => match accept(head) {
+                Ok(accept) => Ok(self.switch(head, headers, accept, Purpose::Join(connection))),
+                Err(error) => self.reject(head, framing, headers, error.into()).await,
+            },
+            Ok(Intent::Poll(connection)) => {
+                self.skip_body_or_close(framing).await?;
+                self.answer_poll(head, framing, headers, &connection).await
+            }
+            Ok(Intent::Post(connection)) => self.answer_post(head, framing, headers, &connection).await,
+            Ok(Intent::WrongMethod) => {
+                self.skip_body_or_close(framing).await?;
+                let answer =
+                    Answer { headers, ..Answer::new(StatusCode::INTERNAL_SERVER_ERROR, Bytes::new()) };
+                self.respond(head, framing.keep_alive, answer).await
+            }
+        }
+    }
+
+    async fn skip_body_or_close(&mut self, framing: &Framing) -> io::Result<()> {
+        self.skip_body(framing).await.map_err(|_| io::ErrorKind::InvalidData.into())
+    }
+
+    async fn reject(
+        &mut self,
+        head: &RequestHead,
+        framing: &Framing,
+        headers: HeaderMap,
+        refused: Refused,
+    ) -> io::Result<Next> {
+        let Refused { status, code, message, detail, header } = refused;
+        let error = ConnectionError { head, status, code, message: &message, detail };
+        self.server.options.observers.iter().for_each(|observe| observe(&error));
+        let (body, kind) = if framing.upgrade {
+            (message.into_owned(), "text/html")
+        } else {
+            (request::rejection_body(code, &message), "application/json")
+        };
+        let mut fixed = vec![(CONTENT_TYPE, HeaderValue::from_static(kind))];
+        fixed.extend(header);
+        let answer = Answer { status, fixed, headers, body: body.into() };
+        match self.skip_body(framing).await {
+            Ok(()) => self.respond(head, framing.keep_alive && !framing.upgrade, answer).await,
+            Err(Failure::Gone) => Err(io::ErrorKind::ConnectionReset.into()),
+            // Refused is refused, whatever the body would have been.
+            Err(_) => self.respond(head, false, answer).await,
+        }
+    }
+
+    /// Lets a client in: asks the hooks, and enters the connection into the table.
+    async fn open(
+        &mut self,
+        head: &RequestHead,
+        transport: Transport,
+    ) -> Result<(Arc<Shared>, HeaderMap), Refused> {
+        let server = &self.server;
+        if server.is_shutting_down() {
+            return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "The server is shutting down").into());
+        }
+        let handshake = Handshake::new(head, self.remote_addr, self.secure, SystemTime::now());
+        let mut handshake = server.options.hooks.call(handshake).await?;
+        let headers = std::mem::take(&mut handshake.response_headers);
+        let sid = (server.options.generate_id)(head);
+        let shared = Arc::new(Shared::new(sid, handshake, transport, server.options.config.max_outbox_bytes));
+        if !server.registry.insert(&shared) {
+            return Err(Refused {
+                status: StatusCode::BAD_REQUEST,
+                code: 3,
+                message: "Bad request".into(),
+                detail: Some("ID_GENERATION_ERROR"),
+                header: None,
+            });
+        }
+        Ok((shared, headers))
+    }
+
+    async fn answer_open(
+        &mut self,
+        head: &RequestHead,
+        framing: &Framing,
+        mut headers: HeaderMap,
+        shared: &Arc<Shared>,
+    ) -> io::Result<Next> {
+        let server = Arc::clone(&self.server);
+        let config = &server.options.config;
+        let upgrades = config.transports.iter().copied().filter(|_| config.allow_upgrades);
+        let upgrades = upgrades.filter(|&transport| transport == Transport::WebSocket).collect();
+        let mut body = Vec::new();
+        for packet in first_packets(&server, shared, upgrades) {
+            payload::push(&mut body, &packet);
+        }
+        if let Some(cookie) = &config.cookie {
+            headers.append(SET_COOKIE, cookie.to_header(shared.sid().as_str()));
+        }
+        server.initial_headers(&mut headers, head);
+        // The client may poll before this task runs again.
+        server.start(Arc::clone(shared), Transport::Polling, None, TaskGuard::new(Arc::clone(&server)));
+        let answer = self.payload(head, headers, body, true);
+        let result = self.respond(head, framing.keep_alive, answer).await;
+        if result.is_err() {
+            Connection::from(Arc::clone(shared)).close_with(CloseReason::TransportClose);
+        }
+        result
+    }
+
+    async fn answer_poll(
+        &mut self,
+        head: &RequestHead,
+        framing: &Framing,
+        headers: HeaderMap,
+        connection: &Connection,
+    ) -> io::Result<Next> {
+        let (reply, answer) = oneshot::channel();
+        if connection.shared().request(Request::Poll(reply)).is_err() {
+            return self.reject(head, framing, headers, Rejection::SidUnknown.into()).await;
+        }
+        let answer = tokio::select! {
+            biased;
+            answer = answer => answer,
+            () = self.hang_up() => {
+                // An error means that the connection has ended meanwhile.
+                let _ = connection.shared().request(Request::PollLost);
+                return Err(io::ErrorKind::ConnectionReset.into());
+            }
+        };
+        match answer {
+            Ok(PollAnswer::Payload { body, compress }) => {
+                let answer = self.payload(head, headers, body, compress);
+                let result = self.respond(head, framing.keep_alive, answer).await;
+                if result.is_err() {
+                    // What was in it is lost, and so is the order of what follows.
+                    let _ = connection.shared().request(Request::PollLost);
+                }
+                result
+            }
+            Ok(PollAnswer::Overlap) => {
+                let answer = Answer { headers, ..Answer::new(StatusCode::BAD_REQUEST, Bytes::new()) };
+                self.respond(head, framing.keep_alive, answer).await
+            }
+            Err(_) => self.reject(head, framing, headers, Rejection::SidUnknown.into()).await,
+        }
+    }
+
+    async fn answer_post(
+        &mut self,
+        head: &RequestHead,
+        framing: &Framing,
+        mut headers: HeaderMap,
+        connection: &Connection,
+    ) -> io::Result<Next> {
+        let shared = connection.shared();
+        let failed = |detail| {
+            // An error means that the connection has ended meanwhile.
+            let _ = shared.request(Request::PostFailed(CloseReason::TransportError(detail)));
+        };
+        // Exactly this, as with the official server; other types are taken for text.
+        if head.header("content-type") == Some("application/octet-stream") {
+            failed("invalid content");
+            return self.answer_bad_post(head, framing, headers).await;
+        }
+        let Some(_guard) = shared.begin_post() else {
+            failed("data request overlap from client");
+            return self.answer_bad_post(head, framing, headers).await;
+        };
+        let limit = self.server.options.config.max_payload;
+        let body = tokio::select! {
+            biased;
+            body = self.read_body(framing, limit) => body,
+            () = shared.closed() => Err(Failure::Gone),
+        };
+        let body = match body {
+            Ok(body) => body,
+            Err(failure) => {
+                match &failure {
+                    // Only too much; the next may be good.
+                    Failure::Body(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {}
+                    Failure::Timeout => failed("data request timed out"),
+                    Failure::Body(_) | Failure::Head(_) => failed("malformed data request"),
+                    Failure::Gone => failed("data request connection closed prematurely"),
+                }
+                return self.answer_failure(head, &failure, headers).await;
+            }
+        };
+        let (reply, answer) = oneshot::channel();
+        if shared.request(Request::Post(body, reply)).is_err() {
+            return self.reject(head, framing, headers, Rejection::SidUnknown.into()).await;
+        }
+        match answer.await {
+            Ok(PostAnswer::Ok) => {
+                self.server.headers(&mut headers, head);
+                let mut fixed = vec![(CONTENT_TYPE, HeaderValue::from_static("text/html")), NO_STORE];
+                fixed.extend(for_old_browsers(head));
+                let answer = Answer { fixed, headers, ..Answer::new(StatusCode::OK, "ok") };
+                self.respond(head, framing.keep_alive, answer).await
+            }
+            Ok(PostAnswer::Bad) => {
+                let answer = Answer { headers, ..Answer::new(StatusCode::BAD_REQUEST, Bytes::new()) };
+                self.respond(head, framing.keep_alive, answer).await
+            }
+            Err(_) => self.reject(head, framing, headers, Rejection::SidUnknown.into()).await,
+        }
+    }
+
+    async fn answer_bad_post(
+        &mut self,
+        head: &RequestHead,
+        framing: &Framing,
+        headers: HeaderMap,
+    ) -> io::Result<Next> {
+        let answer = Answer { headers, ..Answer::new(StatusCode::BAD_REQUEST, Bytes::new()) };
+        let skipped = self.skip_body(framing).await.is_ok();
+        self.respond(head, framing.keep_alive && skipped, answer).await
+    }
+
+    /// A response with packets, compressed if that is wanted, worth it and accepted.
+    fn payload(&self, head: &RequestHead, mut headers: HeaderMap, body: Vec<u8>, compress: bool) -> Answer {
+        self.server.headers(&mut headers, head);
+        let mut fixed = vec![(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=UTF-8")), NO_STORE];
+        fixed.extend(for_old_browsers(head));
+        let threshold = self.server.options.config.compression_threshold;
+        let worthwhile = compress && threshold.is_some_and(|threshold| body.len() >= threshold);
+        let body = match worthwhile.then(|| http::negotiate(head)).flatten() {
+            Some(encoding) => {
+                fixed.push((CONTENT_ENCODING, encoding.header_value()));
+                http::compress(&body, encoding)
+            }
+            None => body,
+        };
+        Answer { status: StatusCode::OK, fixed, headers, body: body.into() }
+    }
+
+    fn switch(&self, head: &RequestHead, mut headers: HeaderMap, accept: String, purpose: Purpose) -> Next {
+        self.server.headers(&mut headers, head);
+        let exchange = Exchange { date: None, head_only: false, keep_alive: true, version: head.version() };
+        let accept = HeaderValue::try_from(accept).expect("base64 is ASCII");
+        let fixed = [(&UPGRADE, &HeaderValue::from_static("websocket")), (&SEC_WEBSOCKET_ACCEPT, &accept)];
+        let mut answer = Vec::new();
+        http::write_head(
+            &mut answer,
+            &exchange,
+            StatusCode::SWITCHING_PROTOCOLS,
+            fixed.into_iter().chain(&headers),
+            0,
+        );
+        Next::Switch(Box::new(Switch { answer, purpose }))
+    }
+}
+
+impl Inner {
+    fn start(
+        &self,
+        shared: Arc<Shared>,
+        transport: Transport,
+        websocket: Option<Box<WebSocket>>,
+        task: TaskGuard,
+    ) {
+        let state =
+            State::new(Role::Server, transport, self.options.config.timing, Instant::now().into_std());
+        (self.options.start)(state, shared, websocket, task);
+    }
+
+    fn initial_headers(&self, headers: &mut HeaderMap, head: &RequestHead) {
+        self.options.initial_headers.iter().for_each(|hook| hook(headers, head));
+    }
+
+    fn headers(&self, headers: &mut HeaderMap, head: &RequestHead) {
+        self.options.headers.iter().for_each(|hook| hook(headers, head));
+    }
+}
+
+/// The open packet, and the message that the application wants behind it.
+fn first_packets(
+    server: &Inner,
+    shared: &Shared,
+    upgrades: Vec<Transport>,
+) -> impl Iterator<Item = Packet> + use<> {
+    let config = &server.options.config;
+    let open = OpenPacket {
+        sid: shared.sid().as_str(),
+        upgrades,
+        ping_interval: milliseconds(config.timing.ping_interval),
+        ping_timeout: milliseconds(config.timing.ping_timeout),
+        max_payload: config.max_payload,
+    };
+    let initial = config.initial_packet.clone().map(Packet::Message);
+    [Packet::Open(open.to_json())].into_iter().chain(initial)
+}
+
+fn accept(head: &RequestHead) -> Result<String, HandshakeError> {
+    let minor_version = u8::from(head.version() == ::http::Version::HTTP_11);
+    check_handshake(head.method(), minor_version, head.headers())
+}
+
+/// Appends headers, keeping several values of one name.
+fn merge(headers: &mut HeaderMap, more: HeaderMap) {
+    let mut current = None;
+    for (name, value) in more {
+        current = name.or(current);
+        if let Some(name) = &current {
+            headers.append(name, value);
+        }
+    }
+}
+
+/// Old versions of Internet Explorer take payloads for attacks.
+fn for_old_browsers(head: &RequestHead) -> Option<(HeaderName, HeaderValue)> {
+    let agent = head.header(USER_AGENT.as_str())?;
+    (agent.contains(";MSIE") || agent.contains("Trident/"))
+        .then(|| (::http::header::X_XSS_PROTECTION, HeaderValue::from_static("0")))
+}
+
+const NO_STORE: (HeaderName, HeaderValue) = (CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -1,0 +1,339 @@
+//! HTTP exchanges on one stream: request, response, and the next, until either side ends it or it becomes a WebSocket.
+
+use std::{
+    cell::RefCell,
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use ::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Version};
+use bytes::{Bytes, BytesMut};
+use tokio::{
+    io::{AsyncWrite, AsyncWriteExt},
+    sync::watch,
+    time::{Instant, timeout, timeout_at},
+};
+
+use crate::{
+    http::{self, BodyDecoder, BodyError, BodyLength, Exchange, Framing, HeadError, RequestHead},
+    server::{
+        Inner, RemoteAddr, TaskGuard,
+        admission::Permit,
+        endpoint::Switch,
+        stream::{READ_BUFFER, Stream},
+    },
+};
+
+/// Serves one stream to its end.
+pub(crate) async fn serve(
+    server: Arc<Inner>,
+    stream: Stream,
+    remote_addr: Option<SocketAddr>,
+    secure: bool,
+    permit: Permit,
+) {
+    let mut shutdown = server.shutdown.subscribe();
+    let task = TaskGuard::new(Arc::clone(&server));
+    let mut line = Line { stream, input: BytesMut::new(), remote_addr, secure, server, permit, task };
+    let mut first = true;
+    loop {
+        let (head, framing) = match line.read_head(first, &mut shutdown).await {
+            Ok(Some(request)) => request,
+            Ok(None) => return,
+            Err(refusal) => return line.refuse(refusal).await,
+        };
+        first = false;
+        match line.answer(&head, &framing).await {
+            Ok(Next::Request) => {}
+            Ok(Next::Linger) => return line.linger().await,
+            Ok(Next::Switch(switch)) => return switch.start(line),
+            // Nobody is left to be told.
+            Err(_) => return,
+        }
+    }
+}
+
+/// One stream with what has been read from it.
+pub(crate) struct Line {
+    pub(crate) stream: Stream,
+    pub(crate) input: BytesMut,
+    pub(crate) remote_addr: Option<SocketAddr>,
+    pub(crate) secure: bool,
+    pub(crate) server: Arc<Inner>,
+    pub(crate) permit: Permit,
+    pub(crate) task: TaskGuard,
+}
+
+/// What becomes of the stream after an answer.
+pub(crate) enum Next {
+    /// Another request may come.
+    Request,
+    /// It is closed, with care for bytes that are still on their way.
+    Linger,
+    /// It becomes a WebSocket.
+    Switch(Box<Switch>),
+}
+
+/// A response of the server's own.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) fixed: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    pub(crate) fn new(status: StatusCode, body: impl Into<Bytes>) -> Self {
+        Self { status, fixed: Vec::new(), headers: HeaderMap::new(), body: body.into() }
+    }
+}
+
+/// Why a request is not answered in the usual way.
+pub(crate) enum Failure {
+    Head(HeadError),
+    Body(BodyError),
+    /// It did not come in time.
+    Timeout,
+    /// The peer has gone.
+    Gone,
+}
+
+impl Failure {
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::Head(error) => error.status(),
+            Self::Body(error) => error.status(),
+            Self::Timeout | Self::Gone => StatusCode::REQUEST_TIMEOUT,
+        }
+    }
+}
+
+impl Line {
+    /// Reads the next request head; `None` if there is none to come.
+    async fn read_head(
+        &mut self,
+        first: bool,
+        shutdown: &mut watch::Receiver<bool>,
+    ) -> Result<Option<(RequestHead, Framing)>, Failure> {
+        let server = Arc::clone(&self.server);
+        let limits = &server.options.config.limits;
+        let idle_for = if first { limits.head_timeout } else { limits.idle_timeout };
+        let begun = if self.input.is_empty() { idle_for } else { limits.head_timeout };
+        let mut deadline = Instant::now() + begun;
+        loop {
+            let idle = self.input.is_empty();
+            if !idle
+                && let Some(request) = http::parse(&mut self.input, &limits.head).map_err(Failure::Head)?
+            {
+                return Ok(Some(request));
+            }
+            let filled = tokio::select! {
+                biased;
+                filled = timeout_at(deadline, self.fill()) => filled,
+                _ = shutdown.wait_for(|down| *down), if idle => return Ok(None),
+            };
+            match filled {
+                Ok(Ok(0) | Err(_)) => return Ok(None),
+                Ok(Ok(_)) if idle && !first => deadline = Instant::now() + limits.head_timeout,
+                Ok(Ok(_)) => {}
+                Err(_) if idle => return Ok(None),
+                Err(_) => return Err(Failure::Timeout),
+            }
+        }
+    }
+
+    /// Reads the body of a request.
+    pub(crate) async fn read_body(&mut self, framing: &Framing, limit: usize) -> Result<Bytes, Failure> {
+        let mut decoder = BodyDecoder::new(framing.body, limit).map_err(Failure::Body)?;
+        if let Some(body) = decoder.decode(&mut self.input).map_err(Failure::Body)? {
+            return Ok(body);
+        }
+        if framing.expect_continue {
+            self.write(b"HTTP/1.1 100 Continue\r\n\r\n".to_vec()).await.map_err(|_| Failure::Gone)?;
+        }
+        let deadline = Instant::now() + self.server.options.config.limits.body_timeout;
+        loop {
+            match timeout_at(deadline, self.fill()).await {
+                Err(_) => return Err(Failure::Timeout),
+                Ok(Ok(0) | Err(_)) => return Err(Failure::Gone),
+                Ok(Ok(_)) => {}
+            }
+            if let Some(body) = decoder.decode(&mut self.input).map_err(Failure::Body)? {
+                return Ok(body);
+            }
+        }
+    }
+
+    /// Reads what there is; 0 at the end of the stream.
+    async fn fill(&mut self) -> io::Result<usize> {
+        let Self { stream, input, .. } = self;
+        if input.is_empty() {
+            // Nothing is held while nothing comes.
+            *input = BytesMut::new();
+        }
+        std::future::poll_fn(|cx| {
+            stream.poll_read_with(cx, |data| {
+                input.extend_from_slice(data);
+                data.len()
+            })
+        })
+        .await
+    }
+
+    /// Waits until the peer has gone. Requests that it pipelines meanwhile are kept, up to the size of one head.
+    pub(crate) async fn hang_up(&mut self) {
+        let keep = self.server.options.config.limits.head.max_bytes;
+        while self.input.len() < keep {
+            if matches!(self.fill().await, Ok(0) | Err(_)) {
+                return;
+            }
+        }
+        std::future::pending().await
+    }
+
+    async fn answer(&mut self, head: &RequestHead, framing: &Framing) -> io::Result<Next> {
+        if head.path().starts_with(&self.server.prefix) {
+            return self.answer_endpoint(head, framing).await;
+        }
+        let body = match self.read_body(framing, self.server.options.config.limits.max_body_bytes).await {
+            Ok(body) => body,
+            Err(failure) => return self.answer_failure(head, &failure, HeaderMap::new()).await,
+        };
+        let answer = match &self.server.options.fallback {
+            None => Answer::new(StatusCode::NOT_FOUND, Bytes::new()),
+            Some(fallback) => {
+                let mut request = Request::from_parts(head.to_parts(), body);
+                request.extensions_mut().insert(RemoteAddr(self.remote_addr));
+                let (parts, body) = fallback(request).await.into_parts();
+                Answer { status: parts.status, fixed: Vec::new(), headers: parts.headers, body }
+            }
+        };
+        self.respond(head, framing.keep_alive && !framing.upgrade, answer).await
+    }
+
+    /// Says what is wrong with the body of a request, and closes: where the next request begins is unknown.
+    pub(crate) async fn answer_failure(
+        &mut self,
+        head: &RequestHead,
+        failure: &Failure,
+        headers: HeaderMap,
+    ) -> io::Result<Next> {
+        if matches!(failure, Failure::Gone) {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        let answer = Answer { headers, ..Answer::new(failure.status(), Bytes::new()) };
+        self.respond(head, false, answer).await
+    }
+
+    /// Writes a response.
+    pub(crate) async fn respond(
+        &mut self,
+        head: &RequestHead,
+        keep_alive: bool,
+        answer: Answer,
+    ) -> io::Result<Next> {
+        let keep_alive = keep_alive && !self.server.is_shutting_down();
+        let date = date();
+        let exchange = Exchange {
+            date: Some(&date),
+            head_only: head.method() == "HEAD",
+            keep_alive,
+            version: head.version(),
+        };
+        let mut out = Vec::with_capacity(256 + answer.body.len());
+        let headers = answer.fixed.iter().map(|(name, value)| (name, value)).chain(&answer.headers);
+        if http::write_head(&mut out, &exchange, answer.status, headers, answer.body.len()) > 0 {
+            out.extend_from_slice(&answer.body);
+        }
+        self.write(out).await?;
+        Ok(if keep_alive { Next::Request } else { Next::Linger })
+    }
+
+    /// Answers what is no request.
+    async fn refuse(mut self, failure: Failure) {
+        let date = date();
+        let exchange =
+            Exchange { date: Some(&date), head_only: false, keep_alive: false, version: Version::HTTP_11 };
+        let mut out = Vec::new();
+        http::write_head(&mut out, &exchange, failure.status(), [], 0);
+        if self.write(out).await.is_ok() {
+            self.linger().await;
+        }
+    }
+
+    /// Writes all of `data`, giving up when the peer takes none of it for the time that a body may take.
+    async fn write(&mut self, mut data: Vec<u8>) -> io::Result<()> {
+        let patience = self.server.options.config.limits.body_timeout;
+        let mut at = 0;
+        while at < data.len() {
+            let stream = &mut self.stream;
+            let written = timeout(
+                patience,
+                std::future::poll_fn(|cx| Pin::new(&mut *stream).poll_write(cx, &data[at..])),
+            );
+            at += match written.await?? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                written => written,
+            };
+        }
+        data.clear();
+        match &mut self.stream {
+            Stream::Tcp(_) => Ok(()),
+            Stream::Other(stream) => timeout(patience, stream.flush()).await?,
+        }
+    }
+
+    /// Closes so that the peer can read the last answer: a reset, caused by data that nobody reads, could overtake
+    /// it. What still comes is read and dropped, so many bytes and for so long at most.
+    async fn linger(mut self) {
+        let mut left = LINGER_BYTES;
+        let closing = async {
+            self.stream.shutdown().await?;
+            while left > 0 {
+                let read =
+                    std::future::poll_fn(|cx| self.stream.poll_read_with(cx, |data| data.len())).await?;
+                if read == 0 {
+                    break;
+                }
+                left = left.saturating_sub(read);
+            }
+            io::Result::Ok(())
+        };
+        // Either way the stream is closed now.
+        let _ = timeout(LINGER_TIME, closing).await;
+    }
+
+    /// Reads a body that nobody wants, so that the next request can be read.
+    pub(crate) async fn skip_body(&mut self, framing: &Framing) -> Result<(), Failure> {
+        if framing.body == BodyLength::None {
+            return Ok(());
+        }
+        let limit = self.server.options.config.max_payload;
+        self.read_body(framing, limit).await.map(drop)
+    }
+}
+
+/// What a client may still send after the last answer: a body that was refused, of some times the usual limit.
+const LINGER_BYTES: usize = 128 * READ_BUFFER;
+
+/// For how long it may send.
+const LINGER_TIME: Duration = Duration::from_secs(5);
+
+/// The time as HTTP writes it, made once a second for each thread.
+fn date() -> HeaderValue {
+    thread_local! {
+        static DATE: RefCell<(u64, HeaderValue)> = const { RefCell::new((0, HeaderValue::from_static(""))) };
+    }
+    let now = SystemTime::now();
+    let second = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    DATE.with_borrow_mut(|(made, date)| {
+        if *made != second {
+            *made = second;
+            *date = HeaderValue::try_from(httpdate::fmt_http_date(now)).expect("a date is plain ASCII");
+        }
+        date.clone()
+    })
+}

@@ -1,0 +1,257 @@
+//! The server: what moves bytes between sockets and the pure modules.
+
+mod admission;
+mod builder;
+mod connection;
+mod driver;
+mod endpoint;
+mod events;
+mod exchange;
+mod handler;
+mod registry;
+mod stream;
+mod websocket;
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpSocket, ToSocketAddrs, lookup_host},
+    sync::{Notify, watch},
+};
+
+pub use builder::{ConnectionError, RemoteAddr, ServerBuilder};
+pub use connection::Connection;
+pub use events::{Event, Events, handler_fn};
+pub use handler::{Application, Handler};
+
+use crate::{CloseReason, connection::Close, websocket::Limits};
+use admission::{Admission, Permit};
+use builder::Options;
+use registry::Registry;
+use stream::Stream;
+
+/// An Engine.IO server. A clone is another handle to the same server.
+///
+/// It speaks on what it is given: a listener, an address, or single streams; all of them serve the same
+/// connections. Everything runs on the tokio runtime of the caller.
+#[derive(Clone)]
+pub struct Server {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    options: Options,
+    prefix: String,
+    frame_limits: Limits,
+    registry: Registry,
+    admission: Admission,
+    /// Turns true when the server shuts down.
+    shutdown: watch::Sender<bool>,
+    tasks: Tasks,
+}
+
+impl Server {
+    /// Starts the making of a server.
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::default()
+    }
+
+    pub(crate) fn new(options: Options) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                prefix: options.config.prefix(),
+                frame_limits: options.config.frame_limits(),
+                options,
+                registry: Registry::default(),
+                admission: Admission::default(),
+                shutdown: watch::Sender::new(false),
+                tasks: Tasks::default(),
+            }),
+        }
+    }
+
+    /// Listens on an address and serves until [`shutdown`](Self::shutdown).
+    ///
+    /// # Errors
+    /// The address cannot be bound, or see [`serve`](Self::serve).
+    pub async fn listen(&self, address: impl ToSocketAddrs) -> io::Result<()> {
+        let mut refused = io::Error::new(io::ErrorKind::InvalidInput, "the name has no address");
+        for address in lookup_host(address).await? {
+            match bind(address) {
+                Ok(listener) => return self.serve(listener).await,
+                Err(error) => refused = error,
+            }
+        }
+        Err(refused)
+    }
+
+    /// Serves what a listener accepts until [`shutdown`](Self::shutdown).
+    ///
+    /// # Errors
+    /// The listener fails for good. Running out of file descriptors or memory is waited out, and a connection that
+    /// is gone before it was accepted is nothing.
+    pub async fn serve(&self, listener: TcpListener) -> io::Result<()> {
+        let mut shutdown = self.inner.shutdown.subscribe();
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                _ = shutdown.wait_for(|down| *down) => return Ok(()),
+            };
+            match accepted {
+                Ok((stream, address)) => {
+                    let Some(permit) = self.inner.admit(Some(address)) else {
+                        continue;
+                    };
+                    // Packets are small, and each write is a batch already.
+                    if let Err(error) = stream.set_nodelay(true) {
+                        tracing::debug!(%error, "no TCP_NODELAY");
+                    }
+                    let server = self.inner.clone();
+                    tokio::spawn(exchange::serve(server, Stream::Tcp(stream), Some(address), false, permit));
+                }
+                Err(error) if is_passing(&error) => {
+                    tracing::warn!(%error, "cannot accept a connection for now");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Serves one stream of bytes, such as a TLS session or a pipe, until its HTTP exchanges end or it becomes a
+    /// WebSocket. `secure` says whether the peer's bytes are encrypted.
+    pub async fn serve_stream(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        remote_addr: Option<SocketAddr>,
+        secure: bool,
+    ) {
+        if let Some(permit) = self.inner.admit(remote_addr) {
+            exchange::serve(self.inner.clone(), Stream::Other(Box::new(stream)), remote_addr, secure, permit)
+                .await;
+        }
+    }
+
+    /// How many connections are open.
+    pub fn connection_count(&self) -> usize {
+        self.inner.registry.len()
+    }
+
+    /// All open connections, in no order.
+    pub fn connections(&self) -> Vec<Connection> {
+        self.inner.registry.all()
+    }
+
+    /// The open connection with an id.
+    pub fn connection(&self, sid: &str) -> Option<Connection> {
+        self.inner.registry.find(sid)
+    }
+
+    /// Ends everything in good order: stops accepting, refuses new connections, lets the open ones take what is
+    /// queued for them, closes them, and returns when all have ended or `deadline` has passed.
+    ///
+    /// # Errors
+    /// The number of connections that had not ended by the deadline; they are closed at once.
+    pub async fn shutdown(&self, deadline: Duration) -> Result<(), usize> {
+        self.inner.shutdown.send_replace(true);
+        for connection in self.connections() {
+            connection.close_as(Close::AfterFlush, CloseReason::ServerShutdown);
+        }
+        if tokio::time::timeout(deadline, self.inner.tasks.ended()).await.is_ok() {
+            return Ok(());
+        }
+        let rest = self.connections();
+        for connection in &rest {
+            connection.close_as(Close::Now, CloseReason::ServerShutdown);
+        }
+        Err(rest.len())
+    }
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("connections", &self.connection_count()).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    fn admit(&self, address: Option<SocketAddr>) -> Option<Permit> {
+        self.admission.admit(address.map(|address| address.ip()), &self.options.config)
+    }
+
+    pub(crate) fn is_shutting_down(&self) -> bool {
+        *self.shutdown.borrow()
+    }
+}
+
+/// Counts the tasks that a shutdown waits for.
+#[derive(Debug, Default)]
+pub(crate) struct Tasks {
+    count: AtomicUsize,
+    none: Notify,
+}
+
+impl Tasks {
+    async fn ended(&self) {
+        loop {
+            let none = self.none.notified();
+            if self.count.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            none.await;
+        }
+    }
+}
+
+/// Counts a task from its making to its drop.
+pub(crate) struct TaskGuard(Arc<Inner>);
+
+impl TaskGuard {
+    pub(crate) fn new(server: Arc<Inner>) -> Self {
+        server.tasks.count.fetch_add(1, Ordering::Relaxed);
+        Self(server)
+    }
+
+    pub(crate) fn server(&self) -> &Arc<Inner> {
+        &self.0
+    }
+}
+
+impl Drop for TaskGuard {
+    fn drop(&mut self) {
+        if self.0.tasks.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.tasks.none.notify_waiters();
+        }
+    }
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Whether accepting works again after a while.
+fn is_passing(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    // EMFILE and ENFILE have no kind of their own in the standard library.
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+        || error.kind() == io::ErrorKind::OutOfMemory
+        || matches!(error.raw_os_error(), Some(23 | 24 | 105))
+}
+
+/// Connections that the kernel completes before they are accepted: a crowd that reconnects at once is not turned away.
+const BACKLOG: u32 = 4096;
+
+/// Pause after a failure to accept, so that a machine without descriptors is not kept busy by failing.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -1,0 +1,286 @@
+//! A WebSocket over a stream: frames in, packets out.
+
+use std::{
+    fmt,
+    io::{self, IoSlice},
+    ops::ControlFlow,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+
+use crate::{
+    Message,
+    connection::Transmit,
+    packet::Packet,
+    server::{
+        TaskGuard,
+        admission::Permit,
+        stream::{Stream, with_write_buffer},
+    },
+    websocket::{Decoder, Event, Limits, Opcode, ProtocolError, encode_close, encode_header},
+};
+
+/// A WebSocket that has been accepted. While nothing is on its way it owns no buffer.
+pub(crate) struct WebSocket {
+    stream: Stream,
+    decoder: Decoder,
+    /// Read but not yet decoded, because whoever takes the events had enough.
+    undecoded: BytesMut,
+    /// Not yet taken by the stream.
+    unsent: Unsent,
+    /// The newest ping of the peer that has not been answered. Answering each would let it fill our memory.
+    pong: Option<Bytes>,
+    _permit: Permit,
+}
+
+/// Bytes that the stream has to take before anything else.
+#[derive(Default)]
+struct Unsent {
+    first: Bytes,
+    then: Bytes,
+}
+
+/// Why no more events come.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// The peer has closed, with this status code.
+    Closed(Option<u16>),
+    /// The stream has ended or failed.
+    Lost,
+    /// The peer broke the protocol.
+    Misbehaved(ProtocolError),
+}
+
+impl WebSocket {
+    /// Takes a stream over after the request. `answer` is the response head, sent before any frame; `undecoded` is
+    /// what came behind the request.
+    pub(crate) fn new(stream: Stream, answer: Vec<u8>, undecoded: BytesMut, permit: Permit) -> Self {
+        Self {
+            stream,
+            decoder: Decoder::new(),
+            undecoded,
+            unsent: Unsent { first: answer.into(), then: Bytes::new() },
+            pong: None,
+            _permit: permit,
+        }
+    }
+
+    /// Gives events to `take` until it breaks or the peer has sent no more; `Pending` in the latter case.
+    pub(crate) fn poll_events(
+        &mut self,
+        cx: &mut Context<'_>,
+        limits: &Limits,
+        mut take: impl FnMut(Event, &mut Context<'_>) -> ControlFlow<()>,
+    ) -> Poll<Result<(), Ended>> {
+        if !self.undecoded.is_empty() {
+            let mut input = std::mem::take(&mut self.undecoded);
+            let (used, flow) =
+                decode(&mut self.decoder, &mut self.pong, &mut input, limits, &mut |e| take(e, cx));
+            if flow? == ControlFlow::Break(()) {
+                input.advance(used);
+                self.undecoded = input;
+                return Poll::Ready(Ok(()));
+            }
+        }
+        loop {
+            let Self { stream, decoder, undecoded, pong, .. } = self;
+            // The borrow of `cx` by the read ends before events are handled.
+            let mut waker = Context::from_waker(cx.waker());
+            let read = stream.poll_read_with(&mut waker, |input| {
+                if input.is_empty() {
+                    return Err(Ended::Lost);
+                }
+                let (used, flow) = decode(decoder, pong, input, limits, &mut |event| take(event, cx));
+                if matches!(flow, Ok(ControlFlow::Break(()))) {
+                    undecoded.extend_from_slice(&input[used..]);
+                }
+                flow
+            });
+            match ready!(read) {
+                Ok(Ok(ControlFlow::Continue(()))) => {}
+                Ok(Ok(ControlFlow::Break(()))) => return Poll::Ready(Ok(())),
+                Ok(Err(ended)) => return Poll::Ready(Err(ended)),
+                Err(_) => return Poll::Ready(Err(Ended::Lost)),
+            }
+        }
+    }
+
+    /// Writes what `next` gives until it gives no more. `Pending` while the stream takes nothing.
+    ///
+    /// Small packets leave together in one write, large ones without a copy.
+    pub(crate) fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        next: &mut dyn FnMut() -> Option<Transmit>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.poll_flush(cx))?;
+            let sent = with_write_buffer(|batch| {
+                if let Some(pong) = self.pong.take() {
+                    batch.extend_from_slice(&encode_header(Opcode::Pong, pong.len()));
+                    batch.extend_from_slice(&pong);
+                }
+                let mut large = Bytes::new();
+                while batch.len() < BATCH && large.is_empty() {
+                    let Some(transmit) = next() else { break };
+                    large = push_frame(batch, &transmit.packet);
+                }
+                if batch.is_empty() {
+                    Poll::Ready(Ok(false))
+                } else {
+                    self.poll_write_batch(cx, batch, large)
+                }
+            });
+            if !ready!(sent)? {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    /// Writes a batch and what follows it, keeping what the stream does not take.
+    fn poll_write_batch(
+        &mut self,
+        cx: &mut Context<'_>,
+        batch: &[u8],
+        large: Bytes,
+    ) -> Poll<io::Result<bool>> {
+        let stream = Pin::new(&mut self.stream);
+        let written = match () {
+            () if large.is_empty() => stream.poll_write(cx, batch),
+            () if stream.is_write_vectored() => {
+                stream.poll_write_vectored(cx, &[IoSlice::new(batch), IoSlice::new(&large)])
+            }
+            () => stream.poll_write(cx, batch),
+        };
+        let written = match written {
+            Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            Poll::Ready(result) => result?,
+            Poll::Pending => 0,
+        };
+        self.unsent.first = Bytes::copy_from_slice(batch.get(written..).unwrap_or_default());
+        self.unsent.then = large;
+        self.unsent.then.advance(written.saturating_sub(batch.len()));
+        Poll::Ready(Ok(true))
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let Unsent { first, then } = &mut self.unsent;
+            if first.is_empty() {
+                *first = std::mem::take(then);
+            }
+            if first.is_empty() {
+                // Streams such as TLS sessions have a buffer of their own.
+                return match &mut self.stream {
+                    Stream::Tcp(_) => Poll::Ready(Ok(())),
+                    Stream::Other(stream) => Pin::new(stream).poll_flush(cx),
+                };
+            }
+            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, first))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            first.advance(written);
+            if first.is_empty() {
+                *first = Bytes::new();
+            }
+        }
+    }
+
+    /// Puts a packet behind what is unsent, before anything was written: the packets that open a connection.
+    pub(crate) fn push_first(&mut self, packet: &Packet) {
+        let mut batch = Vec::from(std::mem::take(&mut self.unsent.first));
+        let large = push_frame(&mut batch, packet);
+        batch.extend_from_slice(&large);
+        self.unsent.first = batch.into();
+    }
+
+    /// Ends the WebSocket in the background: sends what is unsent and a close frame, and reads until the peer has
+    /// gone too, so that the last bytes are not lost by a reset; all within `timeout`.
+    pub(crate) fn close(mut self, code: Option<u16>, timeout: Duration, task: TaskGuard) {
+        tokio::spawn(async move {
+            let goodbye = async {
+                std::future::poll_fn(|cx| self.poll_flush(cx)).await?;
+                self.stream.write_all(&encode_close(code)).await?;
+                self.stream.shutdown().await?;
+                while !std::future::poll_fn(|cx| self.stream.poll_read_with(cx, |input| input.is_empty()))
+                    .await?
+                {}
+                io::Result::Ok(())
+            };
+            // Whether the peer has waited for it is all the same now.
+            let _ = tokio::time::timeout(timeout, goodbye).await;
+            drop(task);
+        });
+    }
+}
+
+impl fmt::Debug for WebSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebSocket").finish_non_exhaustive()
+    }
+}
+
+/// Decodes `input` up to its end or to where `take` breaks; returns how much was used.
+fn decode(
+    decoder: &mut Decoder,
+    pong: &mut Option<Bytes>,
+    input: &mut [u8],
+    limits: &Limits,
+    take: &mut dyn FnMut(Event) -> ControlFlow<()>,
+) -> (usize, Result<ControlFlow<()>, Ended>) {
+    let mut at = 0;
+    loop {
+        let (used, event) = match decoder.decode(&mut input[at..], limits) {
+            Ok(decoded) => decoded,
+            Err(error) => return (at, Err(Ended::Misbehaved(error))),
+        };
+        at += used;
+        let flow = match event {
+            None => return (at, Ok(ControlFlow::Continue(()))),
+            Some(Event::Close(code)) => return (at, Err(Ended::Closed(code))),
+            Some(Event::Ping(payload)) => {
+                *pong = Some(payload);
+                // The flow is asked all the same, as pings take a turn's budget too.
+                take(Event::Pong)
+            }
+            Some(event) => take(event),
+        };
+        if flow.is_break() {
+            return (at, Ok(flow));
+        }
+    }
+}
+
+/// Appends a packet as a frame; returns the payload instead if it is large enough to be sent without a copy.
+fn push_frame(batch: &mut Vec<u8>, packet: &Packet) -> Bytes {
+    if let Packet::Message(message) = packet {
+        let (opcode, digit, payload) = match message {
+            Message::Binary(bytes) => (Opcode::Binary, &b""[..], bytes),
+            Message::Text(text) => (Opcode::Text, &b"4"[..], text.as_bytes()),
+        };
+        batch.extend_from_slice(&encode_header(opcode, digit.len() + payload.len()));
+        batch.extend_from_slice(digit);
+        if payload.len() > LARGE {
+            return payload.clone();
+        }
+        batch.extend_from_slice(payload);
+    } else {
+        let (head, data) = packet.text_parts();
+        batch.extend_from_slice(&encode_header(Opcode::Text, head.len() + data.len()));
+        batch.extend_from_slice(head.as_bytes());
+        batch.extend_from_slice(data);
+    }
+    Bytes::new()
+}
+
+/// Bytes after which a batch is written.
+const BATCH: usize = 64 << 10;
+
+/// Payloads above this size are not copied into the batch: here the copy begins to cost more than another slice in
+/// the system call.
+const LARGE: usize = 16 << 10;

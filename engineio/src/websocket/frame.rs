@@ -1,0 +1,575 @@
+//! Frames of RFC 6455 section 5, as a server reads and writes them: the peer must mask, the server never does.
+
+use std::mem;
+use std::ops::Deref;
+
+use bytes::Bytes;
+use bytestring::ByteString;
+
+/// Sizes beyond which the peer is refused, each checked before the payload in question is waited for.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Payload bytes of one data frame. Control frames have the limit of the RFC, 125.
+    pub max_frame: u64,
+    /// Payload bytes of one message, all its frames together.
+    pub max_message: usize,
+    /// Frames of one message, empty ones too: each costs work whatever it carries.
+    pub max_fragments: u32,
+}
+
+/// What the peer has sent.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Event {
+    /// A whole text message, its frames joined.
+    Text(ByteString),
+    /// A whole binary message, its frames joined.
+    Binary(Bytes),
+    /// A ping; a pong with the same payload is owed.
+    Ping(Bytes),
+    /// A pong, whatever its payload.
+    Pong,
+    /// The closing handshake with its status code, if there is one; nothing is decoded after it.
+    Close(Option<u16>),
+}
+
+/// What the peer did that RFC 6455 or the [`Limits`] forbid.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum ProtocolError {
+    /// Section 5.5.1.
+    #[error("the peer sent a close frame with status code {0}")]
+    CloseCode(u16),
+    /// Section 5.5.1.
+    #[error("the peer sent a close frame with half a status code")]
+    CloseLength,
+    /// Section 5.5.
+    #[error("the peer sent a control frame of more than 125 bytes")]
+    ControlTooLong,
+    /// Section 5.5.
+    #[error("the peer sent a fragmented control frame")]
+    FragmentedControl,
+    /// [`Limits::max_frame`]; also any length with the top bit set, section 5.2.
+    #[error("the peer announced a frame of {0} bytes")]
+    FrameTooLong(u64),
+    /// Section 5.4.
+    #[error("the peer began a message inside of another")]
+    InterruptedMessage,
+    /// Section 8.1, for the reason in a close frame.
+    #[error("the peer gave a close reason that is not UTF-8")]
+    InvalidReason,
+    /// Section 8.1.
+    #[error("the peer sent text that is not UTF-8")]
+    InvalidText,
+    /// Section 5.2.
+    #[error("the peer encoded a frame length in more bytes than needed")]
+    LengthNotMinimal,
+    /// [`Limits::max_message`].
+    #[error("the peer announced a message of more than {0} bytes")]
+    MessageTooLong(usize),
+    /// Section 5.2.
+    #[error("the peer sent a frame with reserved opcode {0:#x}")]
+    ReservedOpcode(u8),
+    /// Section 5.2.
+    #[error("the peer set a reserved bit without an extension that defines it")]
+    ReservedBit,
+    /// [`Limits::max_fragments`].
+    #[error("the peer split a message into more than {0} frames")]
+    TooManyFragments(u32),
+    /// Section 5.4.
+    #[error("the peer continued a message that was not begun")]
+    UnexpectedContinuation,
+    /// Section 5.1.
+    #[error("the peer sent a frame without a mask")]
+    Unmasked,
+}
+
+impl ProtocolError {
+    /// Status code for the close frame that answers the mistake (section 7.4.1): 1007 for text that is not UTF-8,
+    /// 1008 for too many fragments, 1009 for too many bytes, 1002 for the rest.
+    pub fn close_code(&self) -> u16 {
+        match self {
+            Self::InvalidReason | Self::InvalidText => 1007,
+            Self::TooManyFragments(_) => 1008,
+            Self::FrameTooLong(_) | Self::MessageTooLong(_) => 1009,
+            _ => 1002,
+        }
+    }
+}
+
+/// Turns the bytes of one peer into events, however they are cut up.
+///
+/// ```text
+///          header complete            frame complete
+///  Header ----------------> Payload ------------------> Header
+///     |                        |
+///     +--- mistake of peer ----+--- close frame or mistake ---> Closed (ignores everything)
+/// ```
+///
+/// Between two messages it owns no heap memory, and while a message arrives no more than about twice what has arrived.
+#[derive(Debug)]
+pub struct Decoder {
+    state: State,
+    /// The message that has begun and not ended; `Some` between the frames of a fragmented message.
+    message: Option<Partial>,
+    /// First part of a control frame. It has a place of its own as it may come between the frames of a message.
+    control: Vec<u8>,
+}
+
+impl Decoder {
+    /// Returns a decoder for a connection on which nothing has been received since the handshake.
+    pub const fn new() -> Self {
+        Self { state: State::HEADER, message: None, control: Vec::new() }
+    }
+
+    /// Decodes bytes from the front of `input`, which it may overwrite, up to the end of the next event.
+    ///
+    /// Returns how many bytes it took, and the event. Call it again with the rest until there is no event: then all
+    /// of `input` was taken. Mistakes are reported at the first byte that shows them; after one, as after
+    /// [`Event::Close`], all further input is ignored.
+    pub fn decode(
+        &mut self,
+        input: &mut [u8],
+        limits: &Limits,
+    ) -> Result<(usize, Option<Event>), ProtocolError> {
+        let available = input.len();
+        let mut rest = input;
+        let outcome = self.next_event(&mut rest, limits);
+        if matches!(outcome, Err(_) | Ok(Some(Event::Close(_)))) {
+            *self = Self { state: State::Closed, ..Self::new() };
+        }
+        outcome.map(|event| (available - rest.len(), event))
+    }
+
+    fn next_event(&mut self, input: &mut &mut [u8], limits: &Limits) -> Result<Option<Event>, ProtocolError> {
+        loop {
+            match &mut self.state {
+                State::Header { bytes, filled } => {
+                    let known = usize::from(*filled);
+                    let fresh = input.len().min(bytes.len() - known);
+                    bytes[known..known + fresh].copy_from_slice(&input[..fresh]);
+                    let message = self.message.as_ref();
+                    let Some((frame, length)) = Frame::parse(&bytes[..known + fresh], message, limits)?
+                    else {
+                        *filled += fresh as u8;
+                        take(input, fresh);
+                        return Ok(None);
+                    };
+                    take(input, length - known);
+                    self.state = State::Payload(frame);
+                }
+                State::Payload(frame) => {
+                    let frame_part = input.len().min(usize::try_from(frame.remaining).unwrap_or(usize::MAX));
+                    if frame_part == 0 && frame.remaining > 0 {
+                        return Ok(None);
+                    }
+                    let part = take(input, frame_part);
+                    frame.unmask(part);
+                    let frame = *frame;
+                    if frame.remaining == 0 {
+                        self.state = State::HEADER;
+                    }
+                    if let Some(event) = self.handle_payload(&frame, part)? {
+                        return Ok(Some(event));
+                    }
+                }
+                State::Closed => {
+                    take(input, input.len());
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    /// Takes the next `part` of the payload of `frame`, which is the last one if nothing remains.
+    fn handle_payload(&mut self, frame: &Frame, part: &[u8]) -> Result<Option<Event>, ProtocolError> {
+        let complete = frame.remaining == 0;
+        if frame.opcode.is_control() {
+            if complete && self.control.is_empty() {
+                return control_event(frame.opcode, part).map(Some);
+            }
+            self.control.extend_from_slice(part);
+            return complete.then(|| control_event(frame.opcode, &mem::take(&mut self.control))).transpose();
+        }
+        if complete && frame.fin && self.message.is_none() {
+            return match frame.opcode {
+                Opcode::Text => ByteString::try_from(part).map(Event::Text).map_err(invalid_text),
+                _ => Ok(Event::Binary(Bytes::copy_from_slice(part))),
+            }
+            .map(Some);
+        }
+        let message = self.message.get_or_insert_with(|| Partial::new(frame.opcode));
+        message.append(frame, part)?;
+        if !complete {
+            return Ok(None);
+        }
+        message.fragments += 1;
+        if !frame.fin {
+            return Ok(None);
+        }
+        self.message.take().map(Partial::finish).transpose()
+    }
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What the next byte belongs to.
+#[derive(Debug)]
+enum State {
+    Header { bytes: [u8; Self::LONGEST_HEADER], filled: u8 },
+    Payload(Frame),
+    Closed,
+}
+
+impl State {
+    /// Two bytes, a 64-bit length, the mask.
+    const LONGEST_HEADER: usize = 14;
+    const HEADER: Self = Self::Header { bytes: [0; Self::LONGEST_HEADER], filled: 0 };
+}
+
+/// A frame whose header has been accepted.
+#[derive(Clone, Copy, Debug)]
+struct Frame {
+    opcode: Opcode,
+    fin: bool,
+    /// Rotated, so that its first byte is for the next byte of the payload.
+    mask: [u8; 4],
+    /// Bytes of the payload still to come.
+    remaining: u64,
+}
+
+impl Frame {
+    /// Reads the header at the front of `bytes` and returns it with its length, or `None` if it is incomplete.
+    ///
+    /// Every check looks at the shortest prefix that can decide it, in order: so an incomplete header is refused as
+    /// early as possible, and for the same reason as the complete one.
+    fn parse(
+        bytes: &[u8],
+        message: Option<&Partial>,
+        limits: &Limits,
+    ) -> Result<Option<(Self, usize)>, ProtocolError> {
+        let [first, second, rest @ ..] = bytes else { return Ok(None) };
+        let fin = first & FIN != 0;
+        // permessage-deflate, where negotiated, would take RSV1 here on the first frame of a message.
+        if first & (RSV1 | RSV2 | RSV3) != 0 {
+            return Err(ProtocolError::ReservedBit);
+        }
+        let opcode =
+            Opcode::from_bits(first & OPCODE).ok_or_else(|| ProtocolError::ReservedOpcode(first & OPCODE))?;
+        if second & MASKED == 0 {
+            return Err(ProtocolError::Unmasked);
+        }
+        match (opcode, message) {
+            (Opcode::Continuation, None) => return Err(ProtocolError::UnexpectedContinuation),
+            (Opcode::Continuation, Some(message)) if message.fragments >= limits.max_fragments => {
+                return Err(ProtocolError::TooManyFragments(limits.max_fragments));
+            }
+            (Opcode::Text | Opcode::Binary, Some(_)) => return Err(ProtocolError::InterruptedMessage),
+            _ => {}
+        }
+        let short_length = second & !MASKED;
+        if opcode.is_control() {
+            if !fin {
+                return Err(ProtocolError::FragmentedControl);
+            }
+            if short_length > MAX_SHORT {
+                return Err(ProtocolError::ControlTooLong);
+            }
+        }
+
+        let (remaining, shortest, rest) = match short_length {
+            LENGTH_16 => {
+                let Some((length, rest)) = rest.split_first_chunk() else { return Ok(None) };
+                (u64::from(u16::from_be_bytes(*length)), u64::from(MAX_SHORT) + 1, rest)
+            }
+            LENGTH_64 => {
+                let Some((length, rest)) = rest.split_first_chunk() else { return Ok(None) };
+                (u64::from_be_bytes(*length), u64::from(u16::MAX) + 1, rest)
+            }
+            length => (u64::from(length), 0, rest),
+        };
+        if remaining < shortest {
+            return Err(ProtocolError::LengthNotMinimal);
+        }
+        if !opcode.is_control() {
+            if remaining > limits.max_frame || i64::try_from(remaining).is_err() {
+                return Err(ProtocolError::FrameTooLong(remaining));
+            }
+            let free = limits.max_message.saturating_sub(message.map_or(0, |message| message.data.len()));
+            if usize::try_from(remaining).map_or(true, |remaining| remaining > free) {
+                return Err(ProtocolError::MessageTooLong(limits.max_message));
+            }
+        }
+
+        let Some((mask, rest)) = rest.split_first_chunk() else { return Ok(None) };
+        Ok(Some((Self { opcode, fin, mask: *mask, remaining }, bytes.len() - rest.len())))
+    }
+
+    /// Unmasks the next `part` of the payload in place and counts it.
+    fn unmask(&mut self, part: &mut [u8]) {
+        let [a, b, c, d] = self.mask;
+        let wide = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
+        let (words, tail) = part.as_chunks_mut();
+        for word in words {
+            *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
+        }
+        for (byte, mask) in tail.iter_mut().zip(self.mask.iter().cycle()) {
+            *byte ^= mask;
+        }
+        self.mask.rotate_left(part.len() % 4);
+        self.remaining -= part.len() as u64;
+    }
+}
+
+/// A message of which some has arrived.
+#[derive(Debug)]
+struct Partial {
+    /// `Text` or `Binary`.
+    opcode: Opcode,
+    data: Vec<u8>,
+    /// How much of `data` is known to be UTF-8; the rest is the beginning of a character. Text only.
+    checked: usize,
+    /// Frames that have arrived to the end.
+    fragments: u32,
+}
+
+impl Partial {
+    fn new(opcode: Opcode) -> Self {
+        Self { opcode, data: Vec::new(), checked: 0, fragments: 0 }
+    }
+
+    fn append(&mut self, frame: &Frame, part: &[u8]) -> Result<(), ProtocolError> {
+        let length = self.data.len() + part.len();
+        if length > self.data.capacity() {
+            // What the peer has announced is not reserved before it comes, but the end is not overshot either.
+            let doubled = (2 * length).max(FIRST_RESERVATION);
+            let end = usize::try_from(frame.remaining).map_or(usize::MAX, |more| length.saturating_add(more));
+            let capacity = if frame.fin { doubled.min(end) } else { doubled };
+            self.data.reserve_exact(capacity - self.data.len());
+        }
+        self.data.extend_from_slice(part);
+        if self.opcode == Opcode::Text {
+            self.checked += match str::from_utf8(&self.data[self.checked..]) {
+                Ok(text) => text.len(),
+                Err(error) if error.error_len().is_none() => error.valid_up_to(),
+                Err(_) => return Err(ProtocolError::InvalidText),
+            };
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Event, ProtocolError> {
+        match self.opcode {
+            // Checked once more as a whole: cheap, and it needs no unsafe code.
+            Opcode::Text => ByteString::try_from(self.data).map(Event::Text).map_err(invalid_text),
+            _ => Ok(Event::Binary(self.data.into())),
+        }
+    }
+}
+
+fn invalid_text(_: std::str::Utf8Error) -> ProtocolError {
+    ProtocolError::InvalidText
+}
+
+fn control_event(opcode: Opcode, payload: &[u8]) -> Result<Event, ProtocolError> {
+    match (opcode, payload) {
+        (Opcode::Ping, payload) => Ok(Event::Ping(Bytes::copy_from_slice(payload))),
+        (Opcode::Pong, _) => Ok(Event::Pong),
+        (_, []) => Ok(Event::Close(None)),
+        (_, [_]) => Err(ProtocolError::CloseLength),
+        (_, [high, low, reason @ ..]) => {
+            let code = u16::from_be_bytes([*high, *low]);
+            if !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
+                return Err(ProtocolError::CloseCode(code));
+            }
+            str::from_utf8(reason).map_err(|_| ProtocolError::InvalidReason)?;
+            Ok(Event::Close(Some(code)))
+        }
+    }
+}
+
+fn take<'a>(input: &mut &'a mut [u8], length: usize) -> &'a mut [u8] {
+    input.split_off_mut(..length).expect("callers stay within the input")
+}
+
+/// The kinds of frames, section 5.2.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub enum Opcode {
+    /// A further frame of the message that has begun.
+    Continuation = 0x0,
+    /// A message of UTF-8 text, or the first frame of one.
+    Text = 0x1,
+    /// A message of bytes, or the first frame of one.
+    Binary = 0x2,
+    /// One half of the closing handshake.
+    Close = 0x8,
+    /// A question whether the other side is there.
+    Ping = 0x9,
+    /// The answer to a ping.
+    Pong = 0xA,
+}
+
+impl Opcode {
+    fn from_bits(bits: u8) -> Option<Self> {
+        Some(match bits {
+            0x0 => Self::Continuation,
+            0x1 => Self::Text,
+            0x2 => Self::Binary,
+            0x8 => Self::Close,
+            0x9 => Self::Ping,
+            0xA => Self::Pong,
+            _ => return None,
+        })
+    }
+
+    fn is_control(self) -> bool {
+        self as u8 & 0x8 != 0
+    }
+}
+
+/// The bytes before the payload of one frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Header {
+    bytes: [u8; 10],
+    length: u8,
+}
+
+impl Deref for Header {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.length)]
+    }
+}
+
+/// Encodes the header of an unfragmented, unmasked frame with a payload of `length` bytes, in the shortest form.
+///
+/// The length of a control frame must be at most 125.
+pub fn encode_header(opcode: Opcode, length: usize) -> Header {
+    debug_assert!(!opcode.is_control() || length <= usize::from(MAX_SHORT), "section 5.5");
+    let mut bytes = [0; 10];
+    bytes[0] = FIN | opcode as u8;
+    let encoded = if length <= usize::from(MAX_SHORT) {
+        bytes[1] = length as u8;
+        2
+    } else if let Ok(length) = u16::try_from(length) {
+        bytes[1] = LENGTH_16;
+        bytes[2..4].copy_from_slice(&length.to_be_bytes());
+        4
+    } else {
+        bytes[1] = LENGTH_64;
+        bytes[2..].copy_from_slice(&(length as u64).to_be_bytes());
+        10
+    };
+    Header { bytes, length: encoded }
+}
+
+/// Encodes a whole close frame, without a reason; with no code it is `88 00`, which the peer reports as 1005.
+pub fn encode_close(code: Option<u16>) -> Bytes {
+    match code.map(u16::to_be_bytes) {
+        None => Bytes::from_static(&[FIN | Opcode::Close as u8, 0]),
+        Some([high, low]) => Bytes::copy_from_slice(&[FIN | Opcode::Close as u8, 2, high, low]),
+    }
+}
+
+const FIN: u8 = 0x80;
+const RSV1: u8 = 0x40;
+const RSV2: u8 = 0x20;
+const RSV3: u8 = 0x10;
+const OPCODE: u8 = 0x0F;
+const MASKED: u8 = 0x80;
+/// Longest payload whose length fits the second byte, and of a control frame.
+const MAX_SHORT: u8 = 125;
+/// Second byte that announces a 16-bit length.
+const LENGTH_16: u8 = 126;
+/// Second byte that announces a 64-bit length.
+const LENGTH_64: u8 = 127;
+/// Bytes reserved for a message that has begun, if it is not shorter: half a dozen doublings below 1 MiB.
+const FIRST_RESERVATION: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { max_frame: 1 << 40, max_message: 1 << 40, max_fragments: 1000 };
+
+    fn idle(decoder: &Decoder) -> bool {
+        decoder.message.is_none() && decoder.control.capacity() == 0
+    }
+
+    #[test]
+    fn idle_connections_cost_little() {
+        assert!(size_of::<Decoder>() <= 96, "{}", size_of::<Decoder>());
+    }
+
+    #[test]
+    fn unmasks_any_length_at_any_offset() {
+        let plain: Vec<u8> = (0..100).collect();
+        for offset in 0..40 {
+            let mut frame =
+                Frame { opcode: Opcode::Binary, fin: true, mask: [1, 20, 130, 240], remaining: 100 };
+            let mut data: Vec<u8> = plain.iter().zip(frame.mask.iter().cycle()).map(|(a, b)| a ^ b).collect();
+            let (front, back) = data.split_at_mut(offset);
+            frame.unmask(front);
+            frame.unmask(back);
+            assert_eq!(data, plain, "split at {offset}");
+            assert_eq!(frame.remaining, 0);
+        }
+    }
+
+    #[test]
+    fn reserves_what_arrived_and_not_what_was_announced() {
+        let mut decoder = Decoder::new();
+        let mut header = [0x82, 0xFF, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        assert_eq!(decoder.decode(&mut header, &LIMITS), Ok((14, None)));
+        assert!(idle(&decoder), "a header reserves nothing");
+        for _ in 0..100 {
+            decoder.decode(&mut [0; 1000], &LIMITS).unwrap();
+            let data = &decoder.message.as_ref().unwrap().data;
+            assert!(data.capacity() <= 2 * data.len().max(FIRST_RESERVATION), "{}", data.capacity());
+        }
+    }
+
+    #[test]
+    fn large_frame_in_parts_ends_in_a_buffer_of_its_size() {
+        let mut decoder = Decoder::new();
+        decoder.decode(&mut [0x82, 0xFF, 0, 0, 0, 0, 0, 1, 0x86, 0xA0, 0, 0, 0, 0], &LIMITS).unwrap();
+        for _ in 0..99 {
+            decoder.decode(&mut [0; 1000], &LIMITS).unwrap();
+        }
+        assert_eq!(decoder.message.as_ref().unwrap().data.capacity(), 100_000);
+    }
+
+    #[test]
+    fn text_is_checked_once_wherever_it_is_cut() {
+        let mut decoder = Decoder::new();
+        decoder.decode(&mut [0x81, 0xFE, 3, 0xE8, 0, 0, 0, 0], &LIMITS).unwrap();
+        for part in "🦀".repeat(200).as_bytes().chunks(7) {
+            decoder.decode(&mut part.to_vec(), &LIMITS).unwrap();
+            let message = decoder.message.as_ref().unwrap();
+            assert_eq!(message.checked, message.data.len() / 4 * 4);
+        }
+    }
+
+    #[test]
+    fn memory_is_freed_after_messages_control_frames_and_mistakes() {
+        let cases: [(&str, &[u8]); 6] = [
+            ("message in parts", &[0x82, 0x82, 0, 0, 0, 0, 1, 2]),
+            ("fragmented message", &[1, 0x81, 0, 0, 0, 0, b'a', 0x80, 0x80, 0, 0, 0, 0]),
+            ("ping in parts", &[0x89, 0x82, 0, 0, 0, 0, 1, 2]),
+            ("close in parts", &[0x88, 0x82, 0, 0, 0, 0, 3, 0xE8]),
+            ("close in a message", &[1, 0x81, 0, 0, 0, 0, b'a', 0x88, 0x80, 0, 0, 0, 0]),
+            ("mistake in a message", &[1, 0x82, 0, 0, 0, 0, b'a', 0xFF]),
+        ];
+        for (name, input) in cases {
+            let mut decoder = Decoder::new();
+            for byte in input {
+                let _ = decoder.decode(&mut [*byte], &LIMITS);
+            }
+            assert!(idle(&decoder), "{name}: {decoder:?}");
+        }
+    }
+}
