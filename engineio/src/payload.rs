@@ -68,8 +68,9 @@ mod tests {
 
     #[test]
     fn good_packets_before_a_bad_one_are_delivered() {
+        type Decoded = Vec<Result<Packet, PacketError>>;
         let message = |text: &'static str| Ok(Packet::Message(text.into()));
-        let cases: [(&[u8], Vec<Result<Packet, PacketError>>); 8] = [
+        let cases: [(&[u8], Decoded); 8] = [
             (b"", vec![Err(PacketError::Empty)]),
             (b"4a", vec![message("a")]),
             (b"4a\x1e4b", vec![message("a"), message("b")]),
@@ -80,7 +81,7 @@ mod tests {
             (b"bAAE=\x1e2", vec![Ok(Packet::Message(vec![0, 1].into())), Ok(Packet::Ping)]),
         ];
         for (body, packets) in cases {
-            assert_eq!(decode(Bytes::from_static(body)).collect::<Vec<_>>(), packets, "{body:?}");
+            assert_eq!(decode(Bytes::from_static(body)).collect::<Decoded>(), packets, "{body:?}");
         }
     }
 

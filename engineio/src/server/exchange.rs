@@ -191,7 +191,7 @@ impl Line {
                 return;
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     async fn answer(&mut self, head: &RequestHead, framing: &Framing) -> io::Result<Next> {
