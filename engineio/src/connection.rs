@@ -48,11 +48,14 @@ pub struct State {
     /// Whether the next packet out is a ping (server) or a pong (client); it overtakes what waits in the outbox.
     beat_due: bool,
     /// A packet of the probe, which travels on the WebSocket only.
-    signal: Option<Packet>,
+    signal: Option<Signal>,
     carrier: Carrier,
     /// Client: a GET is on its way.
     polling: bool,
-    farewell: Farewell,
+    /// The last packet over polling.
+    farewell: Option<Farewell>,
+    /// Whether the last packet on the WebSocket, its close, is still to be sent.
+    websocket_farewell: bool,
 }
 
 /// Which end this is.
@@ -146,11 +149,38 @@ enum Carrier {
     Loading,
 }
 
-/// Last packets, for each transport.
-#[derive(Debug, Default)]
-struct Farewell {
-    polling: Option<Packet>,
-    websocket: Option<Packet>,
+/// What a probe says. Kept as small as this because most connections are idle.
+#[derive(Clone, Copy, Debug)]
+enum Signal {
+    ProbePing,
+    ProbePong,
+    Upgrade,
+}
+
+impl From<Signal> for Transmit {
+    fn from(signal: Signal) -> Self {
+        match signal {
+            Signal::ProbePing => Packet::ProbePing.into(),
+            Signal::ProbePong => Packet::ProbePong.into(),
+            Signal::Upgrade => Packet::Upgrade.into(),
+        }
+    }
+}
+
+/// How polling ends: the peer is told, or only its poll released.
+#[derive(Clone, Copy, Debug)]
+enum Farewell {
+    Close,
+    Noop,
+}
+
+impl From<Farewell> for Transmit {
+    fn from(farewell: Farewell) -> Self {
+        match farewell {
+            Farewell::Close => Packet::Close.into(),
+            Farewell::Noop => Packet::Noop.into(),
+        }
+    }
 }
 
 /// A packet to be sent, and whether the transport may compress it.
@@ -190,7 +220,8 @@ impl State {
                 Role::Server => Carrier::Absent,
             },
             polling: false,
-            farewell: Farewell::default(),
+            farewell: None,
+            websocket_farewell: false,
         }
     }
 
@@ -209,8 +240,8 @@ impl State {
                 let event = self.handle_on_route(packet, now);
                 if remote_close {
                     // Who has said `1` needs no other in answer; a client's poll is only released.
-                    let release = (self.role == Role::Server).then_some(Packet::Noop);
-                    self.farewell.polling = self.farewell.polling.take().and(release);
+                    let release = (self.role == Role::Server).then_some(Farewell::Noop);
+                    self.farewell = self.farewell.and(release);
                 }
                 event
             }
@@ -251,7 +282,7 @@ impl State {
         match (packet, self.role, &mut self.route) {
             (Packet::ProbePing, Role::Server, Route::Probing { probed, .. }) => {
                 *probed = true;
-                self.signal = Some(Packet::ProbePong);
+                self.signal = Some(Signal::ProbePong);
             }
             (Packet::Upgrade, Role::Server, Route::Probing { probed: true, .. }) => {
                 self.signal = None;
@@ -273,7 +304,7 @@ impl State {
         let welcome = matches!((self.route, self.phase), (Route::Polling, Phase::Open));
         if welcome {
             self.route = Route::Probing { deadline: now + self.timing.upgrade_timeout, probed: false };
-            self.signal = (self.role == Role::Client).then_some(Packet::ProbePing);
+            self.signal = (self.role == Role::Client).then_some(Signal::ProbePing);
         }
         welcome
     }
@@ -325,7 +356,7 @@ impl State {
             (Transport::WebSocket, Route::Probing { .. } | Route::Draining { .. }) => self.abandon_probe(),
             (Transport::WebSocket, Route::WebSocket) => {
                 self.finish(reason);
-                self.farewell.websocket = None;
+                self.websocket_farewell = false;
             }
             (Transport::Polling, Route::WebSocket) => self.carrier = Carrier::Absent,
             (Transport::Polling, _) => {
@@ -419,15 +450,18 @@ impl State {
     }
 
     fn next_on_websocket(&mut self, outbox: &mut Outbox) -> Option<Transmit> {
-        if let Some(packet) = self.farewell.websocket.take().or_else(|| self.signal.take()) {
-            return Some(packet.into());
+        if let Some(close) = self.next_websocket_farewell() {
+            return Some(close);
+        }
+        if let Some(signal) = self.signal.take() {
+            return Some(signal.into());
         }
         match (self.route, self.phase) {
             (Route::WebSocket, Phase::Open) => self.next_beat().or_else(|| next_message(outbox)),
             (Route::WebSocket, Phase::Closing { reason, .. }) => {
                 self.next_beat().or_else(|| next_message(outbox)).or_else(|| {
                     self.finish(reason);
-                    self.farewell.websocket.take().map(Transmit::from)
+                    self.next_websocket_farewell()
                 })
             }
             _ => None,
@@ -436,8 +470,8 @@ impl State {
 
     /// Server: fills the answer of a GET.
     fn next_for_poll(&mut self, outbox: &mut Outbox) -> Option<Transmit> {
-        if let Some(packet) = self.farewell.polling.take() {
-            return Some(packet.into());
+        if let Some(farewell) = self.farewell.take() {
+            return Some(farewell.into());
         }
         let first = self.carrier == Carrier::Ready;
         match (self.route, self.phase) {
@@ -448,12 +482,8 @@ impl State {
                 self.next_beat().or_else(|| next_message(outbox)).or_else(|| {
                     first.then(|| {
                         self.finish(reason);
-                        if prompt {
-                            self.farewell.polling.take().unwrap_or(Packet::Close)
-                        } else {
-                            Packet::Noop
-                        }
-                        .into()
+                        let first = if prompt { self.farewell.take() } else { None };
+                        first.unwrap_or(Farewell::Noop).into()
                     })
                 })
             }
@@ -468,8 +498,8 @@ impl State {
 
     /// Client: fills the body of a POST.
     fn next_for_post(&mut self, outbox: &mut Outbox) -> Option<Transmit> {
-        if let Some(packet) = self.farewell.polling.take() {
-            return Some(packet.into());
+        if let Some(farewell) = self.farewell.take() {
+            return Some(farewell.into());
         }
         match (self.route, self.phase) {
             (Route::Draining { .. } | Route::WebSocket, _) | (_, Phase::Closed(_)) => None,
@@ -477,10 +507,14 @@ impl State {
             (_, Phase::Closing { reason, .. }) => {
                 self.next_beat().or_else(|| next_message(outbox)).or_else(|| {
                     self.finish(reason);
-                    self.farewell.polling.take().map(Transmit::from)
+                    self.farewell.take().map(Transmit::from)
                 })
             }
         }
+    }
+
+    fn next_websocket_farewell(&mut self) -> Option<Transmit> {
+        std::mem::take(&mut self.websocket_farewell).then(|| Packet::Close.into())
     }
 
     fn next_beat(&mut self) -> Option<Transmit> {
@@ -544,7 +578,7 @@ impl State {
             && !matches!(self.phase, Phase::Closed(_));
         drained.then(|| {
             self.route = Route::WebSocket;
-            self.signal = Some(Packet::Upgrade);
+            self.signal = Some(Signal::Upgrade);
             Event::Upgraded
         })
     }
@@ -565,10 +599,8 @@ impl State {
         self.signal = None;
         // A server has no way to speak without a poll; a client posts when its last post has ended.
         let can_speak = self.carrier != Carrier::Absent || self.role == Role::Client;
-        self.farewell = Farewell {
-            polling: (can_speak && self.transport() == Transport::Polling).then_some(Packet::Close),
-            websocket: self.uses_websocket().then_some(Packet::Close),
-        };
+        self.farewell = (can_speak && self.transport() == Transport::Polling).then_some(Farewell::Close);
+        self.websocket_farewell = self.uses_websocket();
     }
 }
 
