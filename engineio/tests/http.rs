@@ -65,7 +65,7 @@ async fn malformed_and_ambiguous_requests_are_refused_and_the_stream_closed() {
         ("HTTP/2.0", "GET / HTTP/2.0\r\nHost: h\r\n\r\n".into(), 505),
         ("HTTP/1.2", "GET / HTTP/1.2\r\nHost: h\r\n\r\n".into(), 505),
         ("HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".into(), 505),
-        ("version in lower case", "GET / http/1.1\r\nHost: h\r\n\r\n".into(), 400),
+        ("version in lower case", "GET / http/1.1\r\nHost: h\r\n\r\n".into(), 505),
         ("TLS hello", "\x16\x03\x01\x02\0\x01\0\x01\x7c\x03\x03".into(), 400),
         ("method without end", "A".repeat(40), 501),
         ("a head of 20 kB", get(&format!("A: {}\r\n", "x".repeat(20_000))), 431),

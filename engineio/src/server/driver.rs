@@ -225,11 +225,14 @@ impl<H: Handler> Core<H> {
                     self.give(event, cx);
                     self.held_back = self.check_room(cx);
                 }
-                Some(Err(error)) => {
-                    self.state.handle_parse_error(Transport::Polling, error.as_str());
-                    self.answer_post(PostAnswer::Bad);
-                }
+                Some(Err(error)) => self.state.handle_parse_error(Transport::Polling, error.as_str()),
                 None => self.answer_post(PostAnswer::Ok),
+            }
+            match self.state.closed() {
+                Some(CloseReason::ParseError(_)) => self.answer_post(PostAnswer::Bad),
+                // The rest has no meaning any more.
+                Some(_) => self.answer_post(PostAnswer::Ok),
+                None => {}
             }
         }
         if self.held_back == HeldBack::No && *budget > 0 && self.state.closed().is_none() {
@@ -362,7 +365,7 @@ impl<H: Handler> Core<H> {
         });
         self.undrained |= sent;
         self.blocked = outcome.is_pending();
-        self.progress |= !self.blocked;
+        self.progress |= websocket.take_progress();
         match outcome {
             Poll::Ready(Err(_)) => {
                 self.websocket = None;

@@ -14,7 +14,7 @@ use tokio::{sync::oneshot, time::Instant};
 use crate::{
     CloseReason, Connection, Handshake, Refusal, RequestHead, Transport,
     connection::{Role, State},
-    http::{self, Exchange, Framing},
+    http::{self, BodyLength, Exchange, Framing},
     open::{OpenPacket, milliseconds},
     packet::Packet,
     payload,
@@ -142,7 +142,7 @@ impl Line {
                 Err(refused) => self.reject(head, framing, headers, refused).await,
             },
             Ok(Intent::Open(Transport::WebSocket)) => {
-                let accept = match accept(head) {
+                let accept = match accept(head, framing) {
                     Ok(accept) => accept,
                     Err(error) => return self.reject(head, framing, headers, error.into()).await,
                 };
@@ -155,7 +155,7 @@ impl Line {
                     Err(refused) => self.reject(head, framing, headers, refused).await,
                 }
             }
-            Ok(Intent::Upgrade(connection)) => match accept(head) {
+            Ok(Intent::Upgrade(connection)) => match accept(head, framing) {
                 Ok(accept) => Ok(self.switch(head, headers, accept, Purpose::Join(connection))),
                 Err(error) => self.reject(head, framing, headers, error.into()).await,
             },
@@ -195,12 +195,9 @@ impl Line {
         let mut fixed = vec![(CONTENT_TYPE, HeaderValue::from_static(kind))];
         fixed.extend(header);
         let answer = Answer { status, fixed, headers, body: body.into() };
-        match self.skip_body(framing).await {
-            Ok(()) => self.respond(head, framing.keep_alive && !framing.upgrade, answer).await,
-            Err(Failure::Gone) => Err(io::ErrorKind::ConnectionReset.into()),
-            // Refused is refused, whatever the body would have been.
-            Err(_) => self.respond(head, false, answer).await,
-        }
+        // A body that is not here yet is not waited for.
+        let here = self.take_body(framing);
+        self.respond(head, here && framing.keep_alive && !framing.upgrade, answer).await
     }
 
     /// Lets a client in: asks the hooks, and enters the connection into the table.
@@ -442,7 +439,11 @@ fn first_packets(
     [Packet::Open(open.to_json())].into_iter().chain(initial)
 }
 
-fn accept(head: &RequestHead) -> Result<String, HandshakeError> {
+/// Checks the request for a WebSocket. One with a body is none: where its frames begin could be read in two ways.
+fn accept(head: &RequestHead, framing: &Framing) -> Result<String, HandshakeError> {
+    if !matches!(framing.body, BodyLength::None | BodyLength::Length(0)) {
+        return Err(HandshakeError::Body);
+    }
     let minor_version = u8::from(head.version() == ::http::Version::HTTP_11);
     check_handshake(head.method(), minor_version, head.headers())
 }

@@ -306,6 +306,13 @@ impl Line {
         let _ = timeout(LINGER_TIME, closing).await;
     }
 
+    /// Drops the body of a request, if all of it is here already.
+    pub(crate) fn take_body(&mut self, framing: &Framing) -> bool {
+        let limit = self.server.options.config.max_payload;
+        let decoder = BodyDecoder::new(framing.body, limit);
+        decoder.and_then(|mut decoder| decoder.decode(&mut self.input)).is_ok_and(|body| body.is_some())
+    }
+
     /// Reads a body that nobody wants, so that the next request can be read.
     pub(crate) async fn skip_body(&mut self, framing: &Framing) -> Result<(), Failure> {
         if framing.body == BodyLength::None {

@@ -34,6 +34,8 @@ pub(crate) struct WebSocket {
     unsent: Unsent,
     /// The newest ping of the peer that has not been answered. Answering each would let it fill our memory.
     pong: Option<Bytes>,
+    /// Whether the stream has taken anything since that was last asked.
+    progress: bool,
     _permit: Permit,
 }
 
@@ -65,6 +67,7 @@ impl WebSocket {
             undecoded,
             unsent: Unsent { first: answer.into(), then: Bytes::new() },
             pong: None,
+            progress: false,
             _permit: permit,
         }
     }
@@ -161,6 +164,7 @@ impl WebSocket {
             Poll::Ready(result) => result?,
             Poll::Pending => 0,
         };
+        self.progress |= written > 0;
         self.unsent.first = Bytes::copy_from_slice(batch.get(written..).unwrap_or_default());
         self.unsent.then = large;
         self.unsent.then.advance(written.saturating_sub(batch.len()));
@@ -184,11 +188,17 @@ impl WebSocket {
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
+            self.progress = true;
             first.advance(written);
             if first.is_empty() {
                 *first = Bytes::new();
             }
         }
+    }
+
+    /// Whether the stream has taken anything since the last call.
+    pub(crate) fn take_progress(&mut self) -> bool {
+        std::mem::take(&mut self.progress)
     }
 
     /// Puts a packet behind what is unsent, before anything was written: the packets that open a connection.

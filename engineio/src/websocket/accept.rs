@@ -61,6 +61,9 @@ pub fn check_handshake<'a>(
 /// What is wrong with a request that asks for a WebSocket; the text is the body of the response.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum HandshakeError {
+    /// The request has a body, which a handshake has not.
+    #[error("Unexpected request body")]
+    Body,
     /// `Connection` does not name `upgrade`.
     #[error("Invalid Connection header")]
     Connection,

@@ -130,13 +130,6 @@ impl TestServer {
         client
     }
 
-    /// Opens a WebSocket for the connection with this id. Nothing is probed yet.
-    pub(crate) async fn join_websocket(&self, sid: &str) -> Client {
-        let mut client = self.join(sid).await;
-        client.switch(&format!("EIO=4&transport=websocket&sid={sid}")).await;
-        client
-    }
-
     async fn seen(&mut self) -> Seen {
         let seen = timeout(self.patience, self.seen.recv()).await;
         seen.expect("the application should see something").expect("the application should live")

@@ -1,0 +1,76 @@
+//! Arguments of events and acknowledgements <-> values of Rust, by serde.
+//!
+//! | Rust | arguments |
+//! |---|---|
+//! | `()` | none |
+//! | a tuple `(A, B)` or an array `[T; N]` | one for each element |
+//! | anything else, tuple structs and `Vec` included | one |
+//!
+//! When arguments are read, surplus ones are ignored as JavaScript does, and a missing one is an error unless
+//! it is an `Option`. Byte buffers (`bytes::Bytes`, and whatever calls serde's `serialize_bytes` and
+//! `deserialize_byte_buf`) may be anywhere in the data; they travel as binary attachments of their own. Types
+//! that serde has to buffer before it knows them (`untagged`, `flatten`, internally tagged enums) cannot hold
+//! them: use an externally or adjacently tagged enum instead.
+
+mod attachments;
+mod read;
+mod write;
+
+pub(crate) use attachments::check_placeholders;
+pub(crate) use write::write;
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use serde::de::DeserializeOwned;
+
+/// What an event or acknowledgement carries: JSON text, not decoded yet, and attachments.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Arguments {
+    json: ByteString,
+    /// How many elements precede the arguments: 1 for the name of an event.
+    skipped: usize,
+    attachments: Vec<Bytes>,
+}
+
+impl Arguments {
+    /// `json` must be an array that was checked, placeholders included.
+    pub(crate) fn new(json: ByteString, skipped: usize) -> Self {
+        Self { json, skipped, attachments: Vec::new() }
+    }
+
+    pub(crate) fn attach(&mut self, attachments: Vec<Bytes>) {
+        self.attachments = attachments;
+    }
+
+    /// The whole array as it arrived; for an event, its name is the first element.
+    pub fn json(&self) -> &str {
+        &self.json
+    }
+
+    /// The byte buffers that placeholders in the JSON stand for.
+    pub fn attachments(&self) -> &[Bytes] {
+        &self.attachments
+    }
+
+    /// Reads the arguments as `D`, in one pass over the text.
+    ///
+    /// Fails if an argument is missing or has another type, or is JSON that means nothing in Rust, such as
+    /// `1e400`.
+    pub fn decode<D: DeserializeOwned>(&self) -> Result<D, DecodeError> {
+        let mut json = serde_json::Deserializer::from_str(&self.json);
+        let decoded = if self.attachments.is_empty() {
+            read::arguments(&mut json, self.skipped)
+        } else {
+            read::arguments(attachments::Attached::new(&mut json, &self.attachments), self.skipped)
+        };
+        decoded.map_err(DecodeError)
+    }
+}
+
+/// Data of a peer that is not what a handler asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct DecodeError(#[from] serde_json::Error);
+
+#[cfg(test)]
+mod tests;

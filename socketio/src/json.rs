@@ -1,0 +1,317 @@
+//! Checks JSON text in one pass, without building anything.
+//!
+//! A packet keeps its payload as text until the type that a handler wants is known. What must be known
+//! before, because it decides whether the connection lives, is that the text is one JSON value, with nothing
+//! behind it, and not nested beyond [`MAX_DEPTH`].
+
+/// How deep arrays and objects may be nested, the outermost included; beyond it a payload is refused.
+///
+/// Far above what programs send and far below what threatens a stack; one bit each of a `u128`.
+pub const MAX_DEPTH: u32 = u128::BITS;
+
+/// Why a text is not acceptable JSON.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum JsonError {
+    /// Arrays and objects nested deeper than [`MAX_DEPTH`].
+    #[error("JSON nested deeper than {MAX_DEPTH} at byte {0}")]
+    TooDeep(usize),
+    /// Not JSON, at this byte of the text.
+    #[error("not JSON at byte {0}")]
+    Unexpected(usize),
+}
+
+/// Checks that `text` is exactly one JSON value, with white space around it at most.
+///
+/// As `JSON.parse` does, it accepts numbers beyond any range and `\u` escapes of lone surrogates: whether
+/// they mean something is for the type that they are decoded into.
+pub(crate) fn check(text: &str) -> Result<(), JsonError> {
+    let mut scanner = Scanner { text: text.as_bytes(), at: 0 };
+    let mut open = Containers { objects: 0, depth: 0 };
+    loop {
+        scanner.skip_white_space();
+        let opened = scanner.at;
+        match scanner.next()? {
+            b'{' => {
+                open.push(true, opened)?;
+                scanner.skip_white_space();
+                if !scanner.eat(b'}') {
+                    scanner.key()?;
+                    continue;
+                }
+                open.pop();
+            }
+            b'[' => {
+                open.push(false, opened)?;
+                scanner.skip_white_space();
+                if !scanner.eat(b']') {
+                    continue;
+                }
+                open.pop();
+            }
+            b'"' => scanner.string()?,
+            b'-' => {
+                let first = scanner.next()?;
+                scanner.number(first)?;
+            }
+            first @ b'0'..=b'9' => scanner.number(first)?,
+            b't' => scanner.literal(b"rue")?,
+            b'f' => scanner.literal(b"alse")?,
+            b'n' => scanner.literal(b"ull")?,
+            _ => return Err(JsonError::Unexpected(opened)),
+        }
+        loop {
+            scanner.skip_white_space();
+            if open.depth == 0 {
+                let end = scanner.at == text.len();
+                return if end { Ok(()) } else { Err(JsonError::Unexpected(scanner.at)) };
+            }
+            match (scanner.next()?, open.in_object()) {
+                (b',', false) => break,
+                (b',', true) => {
+                    scanner.skip_white_space();
+                    scanner.key()?;
+                    break;
+                }
+                (b'}', true) | (b']', false) => open.pop(),
+                _ => return Err(JsonError::Unexpected(scanner.at - 1)),
+            }
+        }
+    }
+}
+
+/// Which containers are open: bit 0 of `objects` is the innermost, set for an object.
+struct Containers {
+    objects: u128,
+    depth: u32,
+}
+
+impl Containers {
+    fn in_object(&self) -> bool {
+        self.objects & 1 == 1
+    }
+
+    fn pop(&mut self) {
+        self.objects >>= 1;
+        self.depth -= 1;
+    }
+
+    fn push(&mut self, object: bool, at: usize) -> Result<(), JsonError> {
+        if self.depth == MAX_DEPTH {
+            return Err(JsonError::TooDeep(at));
+        }
+        self.objects = self.objects << 1 | u128::from(object);
+        self.depth += 1;
+        Ok(())
+    }
+}
+
+struct Scanner<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl Scanner<'_> {
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    fn next(&mut self) -> Result<u8, JsonError> {
+        let byte = self.peek().ok_or(JsonError::Unexpected(self.at))?;
+        self.at += 1;
+        Ok(byte)
+    }
+
+    fn eat(&mut self, byte: u8) -> bool {
+        let found = self.peek() == Some(byte);
+        self.at += usize::from(found);
+        found
+    }
+
+    fn expect(&mut self, byte: u8) -> Result<(), JsonError> {
+        if self.eat(byte) { Ok(()) } else { Err(JsonError::Unexpected(self.at)) }
+    }
+
+    fn skip_white_space(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    fn key(&mut self) -> Result<(), JsonError> {
+        self.expect(b'"')?;
+        self.string()?;
+        self.skip_white_space();
+        self.expect(b':')
+    }
+
+    /// The rest of a string whose opening quote has been read.
+    fn string(&mut self) -> Result<(), JsonError> {
+        loop {
+            self.at += plain_prefix(&self.text[self.at..]);
+            match self.next()? {
+                b'"' => return Ok(()),
+                b'\\' => match self.next()? {
+                    b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {}
+                    b'u' => {
+                        for _ in 0..4 {
+                            if !self.next()?.is_ascii_hexdigit() {
+                                return Err(JsonError::Unexpected(self.at - 1));
+                            }
+                        }
+                    }
+                    _ => return Err(JsonError::Unexpected(self.at - 1)),
+                },
+                _ => return Err(JsonError::Unexpected(self.at - 1)),
+            }
+        }
+    }
+
+    /// The rest of a number whose first digit has been read.
+    fn number(&mut self, first: u8) -> Result<(), JsonError> {
+        match first {
+            b'0' => {}
+            b'1'..=b'9' => self.skip_digits(),
+            _ => return Err(JsonError::Unexpected(self.at - 1)),
+        }
+        if self.eat(b'.') {
+            self.digits()?;
+        }
+        if self.eat(b'e') || self.eat(b'E') {
+            let _sign = self.eat(b'+') || self.eat(b'-');
+            self.digits()?;
+        }
+        Ok(())
+    }
+
+    fn digits(&mut self) -> Result<(), JsonError> {
+        if !self.next()?.is_ascii_digit() {
+            return Err(JsonError::Unexpected(self.at - 1));
+        }
+        self.skip_digits();
+        Ok(())
+    }
+
+    fn skip_digits(&mut self) {
+        while matches!(self.peek(), Some(b'0'..=b'9')) {
+            self.at += 1;
+        }
+    }
+
+    fn literal(&mut self, rest: &[u8]) -> Result<(), JsonError> {
+        rest.iter().try_for_each(|&byte| self.expect(byte))
+    }
+}
+
+/// How many bytes at the beginning of `text` stand for themselves in a JSON string.
+///
+/// Whole blocks are looked at with vector instructions; long strings are most of what is sent.
+pub(crate) fn plain_prefix(text: &[u8]) -> usize {
+    const BLOCK: usize = 32;
+    let special = |byte: u8| (byte == b'"') | (byte == b'\\') | (byte < b' ');
+    let blocks = text.chunks_exact(BLOCK);
+    let plain =
+        blocks.take_while(|block| !block.iter().fold(false, |any, &byte| any | special(byte))).count()
+            * BLOCK;
+    let rest = &text[plain..];
+    plain + rest.iter().position(|&byte| special(byte)).unwrap_or(rest.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn plain_prefixes_end_at_the_first_special_byte() {
+        for length in 0..100 {
+            let mut text = vec![b'x'; length];
+            assert_eq!(plain_prefix(&text), length);
+            for special in [b'"', b'\\', 0, 0x1f] {
+                for at in 0..length {
+                    text[at] = special;
+                    assert_eq!(plain_prefix(&text), at);
+                    text[at] = 0xc3;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn accepts_json() {
+        for text in [
+            "null",
+            " true ",
+            "false",
+            "0",
+            "-0",
+            "12.50e+3",
+            "1E-9",
+            "1e400",
+            r#""""#,
+            r#""\ud800\n\\""#,
+            "[]",
+            "[ ]",
+            "{}",
+            r#"{ "a" : [ 1 , {} ] , "b":"é" }"#,
+            "[[[]],[{}]]",
+            "\t\r\n[1,2]\n",
+        ] {
+            assert_eq!(check(text), Ok(()), "{text}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_not_one_value() {
+        for (text, at) in [
+            ("", 0),
+            ("[", 1),
+            ("[1]x", 3),
+            ("[1] 2", 4),
+            ("[1,]", 3),
+            ("[,1]", 1),
+            ("[1}", 2),
+            ("{]", 1),
+            ("{1:2}", 1),
+            (r#"{"a"}"#, 4),
+            (r#"{"a":}"#, 5),
+            (r#"{"a":1,}"#, 7),
+            ("01", 1),
+            ("-", 1),
+            ("-a", 1),
+            ("1.", 2),
+            ("1.e1", 2),
+            ("1e", 2),
+            ("+1", 0),
+            ("tru", 3),
+            ("nul1", 3),
+            (r#"""#, 1),
+            ("\"\n\"", 1),
+            (r#""\x""#, 2),
+            (r#""\u12g4""#, 5),
+            ("'a'", 0),
+            ("NaN", 0),
+            ("//", 0),
+        ] {
+            assert_eq!(check(text), Err(JsonError::Unexpected(at)), "{text}");
+        }
+    }
+
+    #[test]
+    fn bounds_the_depth() {
+        let nested = |open: &str, close: &str, depth: usize| open.repeat(depth) + "1" + &close.repeat(depth);
+        for (open, close) in [("[", "]"), (r#"{"a":"#, "}")] {
+            assert_eq!(check(&nested(open, close, 128)), Ok(()));
+            let at = open.len() * 128;
+            assert_eq!(check(&nested(open, close, 129)), Err(JsonError::TooDeep(at)));
+            assert_eq!(check(&nested(open, close, 100_000)), Err(JsonError::TooDeep(at)));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_serde_json(text in r#"[\[\]{}",:0-9.eE+\\untrlfas \-]{0,12}"#) {
+            let theirs = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
+            prop_assert_eq!(check(&text).is_ok(), theirs);
+        }
+    }
+}

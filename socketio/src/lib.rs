@@ -1,0 +1,66 @@
+//! A Socket.IO v5 server on [`engineio`]: namespaces, rooms, acknowledgements, typed events.
+//!
+//! ```no_run
+//! use socketio::{Ack, Event, Namespace, Refusal, Server, Socket};
+//!
+//! const CHAT: Event<String> = Event::new("chat message");
+//! const SUM: Event<(i64, i64)> = Event::new("sum");
+//!
+//! async fn authenticate(socket: Socket) -> Result<(), Refusal> {
+//!     let name: String = socket.handshake().head().query_param("name").ok_or(Refusal::new("who?"))?.into();
+//!     socket.set(name);
+//!     Ok(())
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> std::io::Result<()> {
+//! let lobby = Namespace::new()
+//!     .middleware(authenticate)
+//!     .on_connect(async |socket: Socket| socket.join("everyone"))
+//!     .on(CHAT, async |socket: Socket, text| { socket.to("everyone").emit(CHAT, &text).ok(); })
+//!     .on(SUM, async |_, (a, b)| Ack(a + b))
+//!     .on_disconnect(async |socket: Socket, reason| println!("{} left: {reason}", socket.id()));
+//! Server::builder().namespace("/", lobby).build().listen("127.0.0.1:3000").await
+//! # }
+//! ```
+//!
+//! # Words
+//!
+//! A *connection* is the Engine.IO link to one client; a *socket* is that client's membership of one
+//! namespace, with an id of its own that may be shown to others. An *event* has a name, arguments and perhaps
+//! an *acknowledgement*.
+//!
+//! # Layers
+//!
+//! ```text
+//! in    Message -> Decoder -> Packet -> Connection -> event -> handler -> Reply
+//! out   emit, Reply -> Encoded (once, however many receive it) -> engineio::Connection
+//! ```
+//!
+//! [`packet`], [`args`], [`decoder`] and [`connection`] are the protocol, without I/O, tasks or clock; the
+//! rest of the crate is the server around them.
+//!
+//! # Order
+//!
+//! Handlers are polled in the connection's own task, first when their event arrives: what they do before they
+//! first wait happens in the order of the events. One that waits is set aside while others start. What a
+//! connect handler does before it waits comes before the first event, and no event is started once a socket
+//! is disconnected.
+
+pub mod args;
+pub mod connection;
+pub mod decoder;
+mod error;
+mod event;
+mod json;
+pub mod packet;
+mod reply;
+mod server;
+
+pub use args::{Arguments, DecodeError};
+pub use connection::IncomingEvent;
+pub use error::{AckError, DisconnectReason, EventError, EventFailure, Refusal, SendError};
+pub use event::{Event, EventName};
+pub use packet::EncodeError;
+pub use reply::{Ack, Acknowledge, Reply};
+pub use server::{Broadcast, Namespace, NamespaceHandle, Room, Server, ServerBuilder, Socket};
