@@ -446,22 +446,20 @@ async fn a_shutdown_lets_everybody_finish() {
     let shutting_down = server.server.clone();
     let shutdown = tokio::spawn(async move { shutting_down.shutdown(Duration::from_secs(20)).await });
     assert_eq!(waiting.response().await.short(), (200, "1".into()));
-    waiting.expect_end().await;
-    idle.expect_end().await;
     // A request that has begun is answered, but nobody new comes in.
     half.send("\r\n").await;
     let refused = half.response().await;
     assert_eq!(refused.short(), (503, r#"{"code":4,"message":"The server is shutting down"}"#.into()));
-    half.expect_end().await;
     assert_eq!(page.response().await.text(), "/page");
-    page.expect_end().await;
     assert_eq!(websocket.text().await.len(), 1 + 2 * PIPE);
     assert_eq!(websocket.frame().await, Frame { opcode: CLOSE, payload: vec![] });
     drop(websocket);
-    // A stream between two requests is closed, so the next poll needs another.
-    between.expect_end().await;
-    let mut between = server.join(&between.sid).await;
+    // Streams are kept until the last packets have been fetched on them.
     assert_eq!(between.poll().await.short(), (200, "6\x1e1".into()));
+    for mut stream in [waiting, idle, page, half, between] {
+        stream.expect_end().await;
+        drop(stream);
+    }
     assert_eq!(shutdown.await.unwrap(), Ok(()));
     assert!(since.elapsed() < Duration::from_secs(20), "{:?}", since.elapsed());
     assert_eq!(server.server.connection_count(), 0);

@@ -64,3 +64,8 @@ pub use event::{Event, EventName};
 pub use packet::EncodeError;
 pub use reply::{Ack, Acknowledge, Reply};
 pub use server::{Broadcast, Namespace, NamespaceHandle, Room, Server, ServerBuilder, Socket};
+
+/// The README's example, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -383,7 +383,7 @@ impl<H: Handler> Core<H> {
     fn close_websocket(&self, websocket: Box<WebSocket>, code: Option<u16>) {
         let server = self.registration.task.server();
         let timeout = server.options.config.timing.close_timeout;
-        websocket.close(code, timeout, TaskGuard::new(Arc::clone(server)));
+        websocket.close(code, timeout, TaskGuard::connection(server));
     }
 
     /// Tells everybody that the connection has ended.

@@ -32,6 +32,7 @@ use crate::{
 pub(crate) struct Switch {
     /// The 101.
     answer: Vec<u8>,
+    base64: bool,
     purpose: Purpose,
 }
 
@@ -45,19 +46,20 @@ enum Purpose {
 impl Switch {
     /// Hands the stream over to a driver.
     pub(crate) fn start(self, line: Line) {
-        let Line { stream, input, server, permit, task, .. } = line;
-        let mut websocket = Box::new(WebSocket::new(stream, self.answer, input, permit));
+        let Line { stream, input, server, permit, .. } = line;
+        let mut websocket = Box::new(WebSocket::new(stream, self.answer, input, self.base64, permit));
         match self.purpose {
             Purpose::Open(shared) => {
                 for packet in first_packets(&server, &shared, Vec::new()) {
                     websocket.push_first(&packet);
                 }
-                server.start(shared, Transport::WebSocket, Some(websocket), task);
+                server.start(shared, Transport::WebSocket, Some(websocket));
             }
             Purpose::Join(connection) => {
                 if let Err(Request::WebSocket(websocket)) =
                     connection.shared().request(Request::WebSocket(websocket))
                 {
+                    let task = TaskGuard::connection(&server);
                     websocket.close(None, server.options.config.timing.close_timeout, task);
                 }
             }
@@ -247,7 +249,7 @@ impl Line {
         }
         server.initial_headers(&mut headers, head);
         // The client may poll before this task runs again.
-        server.start(Arc::clone(shared), Transport::Polling, None, TaskGuard::new(Arc::clone(&server)));
+        server.start(Arc::clone(shared), Transport::Polling, None);
         let answer = self.payload(head, headers, body, true);
         let result = self.respond(head, framing.keep_alive, answer).await;
         if result.is_err() {
@@ -395,21 +397,16 @@ impl Line {
             fixed.into_iter().chain(&headers),
             0,
         );
-        Next::Switch(Box::new(Switch { answer, purpose }))
+        let base64 = head.query_param("b64").is_some_and(|wanted| !wanted.is_empty());
+        Next::Switch(Box::new(Switch { answer, base64, purpose }))
     }
 }
 
 impl Inner {
-    fn start(
-        &self,
-        shared: Arc<Shared>,
-        transport: Transport,
-        websocket: Option<Box<WebSocket>>,
-        task: TaskGuard,
-    ) {
+    fn start(self: &Arc<Self>, shared: Arc<Shared>, transport: Transport, websocket: Option<Box<WebSocket>>) {
         let state =
             State::new(Role::Server, transport, self.options.config.timing, Instant::now().into_std());
-        (self.options.start)(state, shared, websocket, task);
+        (self.options.start)(state, shared, websocket, TaskGuard::connection(self));
     }
 
     fn initial_headers(&self, headers: &mut HeaderMap, head: &RequestHead) {

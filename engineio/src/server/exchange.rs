@@ -20,7 +20,7 @@ use tokio::{
 use crate::{
     http::{self, BodyDecoder, BodyError, BodyLength, Exchange, Framing, HeadError, RequestHead},
     server::{
-        Inner, RemoteAddr, TaskGuard,
+        Inner, RemoteAddr, Stage, TaskGuard,
         admission::Permit,
         endpoint::Switch,
         stream::{READ_BUFFER, Stream},
@@ -35,12 +35,12 @@ pub(crate) async fn serve(
     secure: bool,
     permit: Permit,
 ) {
-    let mut shutdown = server.shutdown.subscribe();
-    let task = TaskGuard::new(Arc::clone(&server));
-    let mut line = Line { stream, input: BytesMut::new(), remote_addr, secure, server, permit, task };
+    let mut stage = server.stage.subscribe();
+    let _task = TaskGuard::exchange(&server);
+    let mut line = Line { stream, input: BytesMut::new(), remote_addr, secure, server, permit };
     let mut first = true;
     loop {
-        let (head, framing) = match line.read_head(first, &mut shutdown).await {
+        let (head, framing) = match line.read_head(first, &mut stage).await {
             Ok(Some(request)) => request,
             Ok(None) => return,
             Err(refusal) => return line.refuse(refusal).await,
@@ -64,7 +64,6 @@ pub(crate) struct Line {
     pub(crate) secure: bool,
     pub(crate) server: Arc<Inner>,
     pub(crate) permit: Permit,
-    pub(crate) task: TaskGuard,
 }
 
 /// What becomes of the stream after an answer.
@@ -116,7 +115,7 @@ impl Line {
     async fn read_head(
         &mut self,
         first: bool,
-        shutdown: &mut watch::Receiver<bool>,
+        stage: &mut watch::Receiver<Stage>,
     ) -> Result<Option<(RequestHead, Framing)>, Failure> {
         let server = Arc::clone(&self.server);
         let limits = &server.options.config.limits;
@@ -133,7 +132,7 @@ impl Line {
             let filled = tokio::select! {
                 biased;
                 filled = timeout_at(deadline, self.fill()) => filled,
-                _ = shutdown.wait_for(|down| *down), if idle => return Ok(None),
+                _ = stage.wait_for(|stage| *stage == Stage::Down), if idle => return Ok(None),
             };
             match filled {
                 Ok(Ok(0) | Err(_)) => return Ok(None),
@@ -235,7 +234,7 @@ impl Line {
         keep_alive: bool,
         answer: Answer,
     ) -> io::Result<Next> {
-        let keep_alive = keep_alive && !self.server.is_shutting_down();
+        let keep_alive = keep_alive && *self.server.stage.borrow() < Stage::Down;
         let date = date();
         let exchange = Exchange {
             date: Some(&date),

@@ -54,9 +54,11 @@ pub(crate) struct Inner {
     frame_limits: Limits,
     registry: Registry,
     admission: Admission,
-    /// Turns true when the server shuts down.
-    shutdown: watch::Sender<bool>,
-    tasks: Tasks,
+    stage: watch::Sender<Stage>,
+    /// Drivers, and WebSockets that are being closed.
+    connections: Tasks,
+    /// Streams that speak HTTP.
+    exchanges: Tasks,
 }
 
 impl Server {
@@ -73,8 +75,9 @@ impl Server {
                 options,
                 registry: Registry::default(),
                 admission: Admission::default(),
-                shutdown: watch::Sender::new(false),
-                tasks: Tasks::default(),
+                stage: watch::Sender::new(Stage::Serving),
+                connections: Tasks::default(),
+                exchanges: Tasks::default(),
             }),
         }
     }
@@ -100,11 +103,11 @@ impl Server {
     /// The listener fails for good. Running out of file descriptors or memory is waited out, and a connection that
     /// is gone before it was accepted is nothing.
     pub async fn serve(&self, listener: TcpListener) -> io::Result<()> {
-        let mut shutdown = self.inner.shutdown.subscribe();
+        let mut stage = self.inner.stage.subscribe();
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                _ = shutdown.wait_for(|down| *down) => return Ok(()),
+                _ = stage.wait_for(|stage| *stage > Stage::Serving) => return Ok(()),
             };
             match accepted {
                 Ok((stream, address)) => {
@@ -160,21 +163,41 @@ impl Server {
     /// queued for them, closes them, and returns when all have ended or `deadline` has passed.
     ///
     /// # Errors
-    /// The number of connections that had not ended by the deadline; they are closed at once.
+    /// The number of connections that had not ended by the deadline. They have been closed at once, and their
+    /// handlers told.
     pub async fn shutdown(&self, deadline: Duration) -> Result<(), usize> {
-        self.inner.shutdown.send_replace(true);
+        self.inner.stage.send_replace(Stage::Draining);
         for connection in self.connections() {
             connection.close_as(Close::AfterFlush, CloseReason::ServerShutdown);
         }
-        if tokio::time::timeout(deadline, self.inner.tasks.ended()).await.is_ok() {
+        let flushed = tokio::time::timeout(deadline.saturating_sub(LAST_WORDS), async {
+            self.inner.connections.ended().await;
+            // Only now, as polling clients fetch their last packets on streams that are open already.
+            self.inner.stage.send_replace(Stage::Down);
+            self.inner.exchanges.ended().await;
+        });
+        if flushed.await.is_ok() {
             return Ok(());
         }
+        self.inner.stage.send_replace(Stage::Down);
         let rest = self.connections();
         for connection in &rest {
             connection.close_as(Close::Now, CloseReason::ServerShutdown);
         }
+        // Handlers that do not end even now are left behind.
+        let _ = tokio::time::timeout(LAST_WORDS, self.inner.connections.ended()).await;
         Err(rest.len())
     }
+}
+
+/// How far a server has come in its life.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, PartialOrd)]
+pub(crate) enum Stage {
+    Serving,
+    /// No new connections; the open ones come to their ends.
+    Draining,
+    /// No new requests either.
+    Down,
 }
 
 impl std::fmt::Debug for Server {
@@ -189,7 +212,7 @@ impl Inner {
     }
 
     pub(crate) fn is_shutting_down(&self) -> bool {
-        *self.shutdown.borrow()
+        *self.stage.borrow() > Stage::Serving
     }
 }
 
@@ -213,23 +236,35 @@ impl Tasks {
 }
 
 /// Counts a task from its making to its drop.
-pub(crate) struct TaskGuard(Arc<Inner>);
+pub(crate) struct TaskGuard {
+    server: Arc<Inner>,
+    tasks: fn(&Inner) -> &Tasks,
+}
 
 impl TaskGuard {
-    pub(crate) fn new(server: Arc<Inner>) -> Self {
-        server.tasks.count.fetch_add(1, Ordering::Relaxed);
-        Self(server)
+    pub(crate) fn connection(server: &Arc<Inner>) -> Self {
+        Self::new(server, |server| &server.connections)
+    }
+
+    pub(crate) fn exchange(server: &Arc<Inner>) -> Self {
+        Self::new(server, |server| &server.exchanges)
+    }
+
+    fn new(server: &Arc<Inner>, tasks: fn(&Inner) -> &Tasks) -> Self {
+        tasks(server).count.fetch_add(1, Ordering::Relaxed);
+        Self { server: Arc::clone(server), tasks }
     }
 
     pub(crate) fn server(&self) -> &Arc<Inner> {
-        &self.0
+        &self.server
     }
 }
 
 impl Drop for TaskGuard {
     fn drop(&mut self) {
-        if self.0.tasks.count.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.0.tasks.none.notify_waiters();
+        let tasks = (self.tasks)(&self.server);
+        if tasks.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            tasks.none.notify_waiters();
         }
     }
 }
@@ -255,3 +290,6 @@ const BACKLOG: u32 = 4096;
 
 /// Pause after a failure to accept, so that a machine without descriptors is not kept busy by failing.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// For handlers to be told that their connections were cut, before the deadline of a shutdown.
+const LAST_WORDS: Duration = Duration::from_millis(100);

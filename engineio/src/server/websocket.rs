@@ -36,6 +36,8 @@ pub(crate) struct WebSocket {
     pong: Option<Bytes>,
     /// Whether the stream has taken anything since that was last asked.
     progress: bool,
+    /// Whether the peer wants binary data as base64 text, because it has no binary frames.
+    base64: bool,
     _permit: Permit,
 }
 
@@ -59,8 +61,14 @@ pub(crate) enum Ended {
 
 impl WebSocket {
     /// Takes a stream over after the request. `answer` is the response head, sent before any frame; `undecoded` is
-    /// what came behind the request.
-    pub(crate) fn new(stream: Stream, answer: Vec<u8>, undecoded: BytesMut, permit: Permit) -> Self {
+    /// what came behind the request; with `base64` binary data leaves as text.
+    pub(crate) fn new(
+        stream: Stream,
+        answer: Vec<u8>,
+        undecoded: BytesMut,
+        base64: bool,
+        permit: Permit,
+    ) -> Self {
         Self {
             stream,
             decoder: Decoder::new(),
@@ -68,6 +76,7 @@ impl WebSocket {
             unsent: Unsent { first: answer.into(), then: Bytes::new() },
             pong: None,
             progress: false,
+            base64,
             _permit: permit,
         }
     }
@@ -130,7 +139,7 @@ impl WebSocket {
                 let mut large = Bytes::new();
                 while batch.len() < BATCH && large.is_empty() {
                     let Some(transmit) = next() else { break };
-                    large = push_frame(batch, &transmit.packet);
+                    large = push_frame(batch, &transmit.packet, self.base64);
                 }
                 if batch.is_empty() {
                     Poll::Ready(Ok(false))
@@ -204,7 +213,7 @@ impl WebSocket {
     /// Puts a packet behind what is unsent, before anything was written: the packets that open a connection.
     pub(crate) fn push_first(&mut self, packet: &Packet) {
         let mut batch = Vec::from(std::mem::take(&mut self.unsent.first));
-        let large = push_frame(&mut batch, packet);
+        let large = push_frame(&mut batch, packet, self.base64);
         batch.extend_from_slice(&large);
         self.unsent.first = batch.into();
     }
@@ -267,25 +276,30 @@ fn decode(
 }
 
 /// Appends a packet as a frame; returns the payload instead if it is large enough to be sent without a copy.
-fn push_frame(batch: &mut Vec<u8>, packet: &Packet) -> Bytes {
-    if let Packet::Message(message) = packet {
-        let (opcode, digit, payload) = match message {
-            Message::Binary(bytes) => (Opcode::Binary, &b""[..], bytes),
-            Message::Text(text) => (Opcode::Text, &b"4"[..], text.as_bytes()),
-        };
-        batch.extend_from_slice(&encode_header(opcode, digit.len() + payload.len()));
-        batch.extend_from_slice(digit);
-        if payload.len() > LARGE {
-            return payload.clone();
+fn push_frame(batch: &mut Vec<u8>, packet: &Packet, base64: bool) -> Bytes {
+    let (opcode, head, data) = match packet {
+        Packet::Message(Message::Binary(_)) if base64 => {
+            let mut text = Vec::new();
+            packet.encode_text(&mut text);
+            batch.extend_from_slice(&encode_header(Opcode::Text, text.len()));
+            batch.extend_from_slice(&text);
+            return Bytes::new();
         }
-        batch.extend_from_slice(payload);
-    } else {
-        let (head, data) = packet.text_parts();
-        batch.extend_from_slice(&encode_header(Opcode::Text, head.len() + data.len()));
-        batch.extend_from_slice(head.as_bytes());
-        batch.extend_from_slice(data);
+        Packet::Message(Message::Binary(bytes)) => (Opcode::Binary, "", &bytes[..]),
+        text => {
+            let (head, data) = text.text_parts();
+            (Opcode::Text, head, data)
+        }
+    };
+    batch.extend_from_slice(&encode_header(opcode, head.len() + data.len()));
+    batch.extend_from_slice(head.as_bytes());
+    match packet {
+        Packet::Message(message) if data.len() > LARGE => message.as_bytes().clone(),
+        _ => {
+            batch.extend_from_slice(data);
+            Bytes::new()
+        }
     }
-    Bytes::new()
 }
 
 /// Bytes after which a batch is written.

@@ -1,0 +1,80 @@
+// Starts the server under test: ours (ENGINE_SERVER and SOCKET_SERVER name the binaries) or, with TARGET=node, the
+// official one, which proves that a scenario asks for what the official server does.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { Inbox, within } from "./scenario.mjs";
+
+/** True when the target is the official server; scenarios name the few places where ours differs on purpose. */
+export const official = process.env.TARGET === "node";
+
+/** Starts an Engine.IO server; `options` are its `name=value` arguments (see `servers/engine.mjs`). */
+export function engineServer(t, options = {}) {
+  return start(t, "engine", process.env.ENGINE_SERVER, options);
+}
+
+/** Starts a Socket.IO server; `options` are its `name=value` arguments (see `servers/socket.mjs`). */
+export function socketServer(t, options = {}) {
+  return start(t, "socket", process.env.SOCKET_SERVER, options);
+}
+
+async function start(t, kind, binary, options) {
+  const args = Object.entries(options).map(([name, value]) => `${name}=${value}`);
+  const script = fileURLToPath(new URL(`../servers/${kind}.mjs`, import.meta.url));
+  if (!official && !binary) throw new Error(`${kind.toUpperCase()}_SERVER must name the binary, or TARGET=node`);
+  const child = official ? spawn(process.execPath, [script, ...args]) : spawn(binary, args);
+  child.stderr.pipe(process.stderr);
+  const server = new Target(child);
+  t.after(() => server.stop());
+  await server.listening();
+  return server;
+}
+
+class Target {
+  /** What the server reported: `{event: "open" | "upgrade" | "close" | "error", ...}`. */
+  reports = new Inbox();
+  #child;
+  #port;
+
+  constructor(child) {
+    this.#child = child;
+    this.#port = within(10_000, "listening server", (resolve, reject) => {
+      child.once("error", reject);
+      child.once("exit", (code) => reject(new Error(`the server ended with ${code}`)));
+      createInterface(child.stdout).on("line", (line) => {
+        const listening = line.match(/^listening on http:\/\/127\.0\.0\.1:(\d+)$/);
+        if (listening) resolve(Number(listening[1]));
+        else this.reports.push(JSON.parse(line));
+      });
+    });
+  }
+
+  async listening() {
+    this.port = await this.#port;
+    this.url = `http://127.0.0.1:${this.port}`;
+  }
+
+  /** The next close that the server reports, of `sid` if given. */
+  closed(sid, milliseconds) {
+    const matches = (report) => report.event === "close" && (!sid || report.sid === sid);
+    return this.reports.find(matches, "report of a close", milliseconds);
+  }
+
+  /** The next report of the kind `event`, of `sid` if given. */
+  report(event, sid) {
+    return this.reports.find((report) => report.event === event && (!sid || report.sid === sid), `report "${event}"`);
+  }
+
+  /** Asks for an orderly end: what is queued is flushed, connections are closed. */
+  shutdown() {
+    this.#child.stdin.write("shutdown\n");
+  }
+
+  async stop() {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    const gone = once(this.#child, "exit");
+    this.#child.kill("SIGKILL");
+    await gone;
+  }
+}

@@ -1,0 +1,15 @@
+//! The official JavaScript clients, on Node, against our servers.
+//!
+//! The scenarios are in `js/test`; `npm run test:node` there runs them against the official servers.
+
+use conformance::javascript::run;
+
+const SERVERS: [(&str, &str); 2] = [
+    ("ENGINE_SERVER", env!("CARGO_BIN_EXE_engine_server")),
+    ("SOCKET_SERVER", env!("CARGO_BIN_EXE_socket_server")),
+];
+
+#[test]
+fn official_clients_on_node() {
+    run("test", &SERVERS);
+}

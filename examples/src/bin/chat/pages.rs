@@ -1,0 +1,119 @@
+//! What is answered over plain HTTP: the page, and who the visitor is.
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use session::{Session, SessionError, Sessions};
+
+use crate::rooms::check_name;
+
+const PAGE: &str = include_str!("../../../web/index.html");
+const STYLE: &str = include_str!("../../../web/style.css");
+const SCRIPT: &str = include_str!("../../../web/app.js");
+/// All that the page needs comes from here, so nothing else is allowed.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src data:; frame-ancestors 'none'";
+
+/// The pages of the chat.
+pub(crate) struct Pages {
+    sessions: Sessions,
+    client: String,
+}
+
+#[derive(Deserialize)]
+struct Login {
+    name: String,
+}
+
+impl Pages {
+    pub(crate) fn new(sessions: Sessions, client: String) -> Self {
+        Self { sessions, client }
+    }
+
+    /// Answers one request.
+    pub(crate) async fn answer(&self, request: Request<Bytes>) -> Response<Bytes> {
+        match (request.method(), request.uri().path()) {
+            (&Method::GET, "/style.css") => content("text/css", STYLE.into()),
+            (&Method::GET, "/app.js") => content("text/javascript", SCRIPT.into()),
+            (&Method::GET, "/socket.io.min.js") => content("text/javascript", self.client.clone().into()),
+            (&Method::GET, "/" | "/session") | (&Method::POST, "/login" | "/logout") => {
+                self.answer_visitor(&request).await.unwrap_or_else(|error| {
+                    eprintln!("{} {}: {error}", request.method(), request.uri());
+                    problem(StatusCode::SERVICE_UNAVAILABLE, "try again")
+                })
+            }
+            _ => problem(StatusCode::NOT_FOUND, "there is nothing here"),
+        }
+    }
+
+    async fn answer_visitor(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, SessionError> {
+        let session = self.sessions.open(request.headers()).await?;
+        let (session, mut response) = match request.uri().path() {
+            "/" => {
+                session.insert("visits", &(visits(&session)? + 1))?;
+                (session, content("text/html", PAGE.into()))
+            }
+            "/login" => match login_name(request.body()) {
+                Ok(name) => {
+                    let session = self.renew(&session)?;
+                    session.insert("name", &name)?;
+                    let response = describe(&session)?;
+                    (session, response)
+                }
+                Err(error) => (session, problem(StatusCode::UNPROCESSABLE_ENTITY, error)),
+            },
+            "/logout" => {
+                let session = self.renew(&session)?;
+                let response = describe(&session)?;
+                (session, response)
+            }
+            _ => {
+                let response = describe(&session)?;
+                (session, response)
+            }
+        };
+        self.sessions.commit(&session, response.headers_mut()).await?;
+        Ok(response)
+    }
+
+    /// Whoever knew the cookie before somebody logged in or out must not share what comes after.
+    fn renew(&self, old: &Session) -> Result<Session, SessionError> {
+        let session = self.sessions.regenerate(old);
+        session.insert("visits", &visits(old)?)?;
+        Ok(session)
+    }
+}
+
+fn visits(session: &Session) -> Result<u64, SessionError> {
+    Ok(session.get("visits")?.unwrap_or(0))
+}
+
+fn login_name(body: &[u8]) -> Result<String, &'static str> {
+    let login: Login = serde_json::from_slice(body).map_err(|_| "a name is missing")?;
+    check_name(&login.name)
+}
+
+fn describe(session: &Session) -> Result<Response<Bytes>, SessionError> {
+    let name: Option<String> = session.get("name")?;
+    Ok(json_response(StatusCode::OK, &json!({"name": name, "visits": visits(session)?})))
+}
+
+fn problem(status: StatusCode, error: &str) -> Response<Bytes> {
+    json_response(status, &json!({"error": error}))
+}
+
+fn json_response(status: StatusCode, body: &Value) -> Response<Bytes> {
+    let mut response = content("application/json", body.to_string().into());
+    *response.status_mut() = status;
+    response
+}
+
+fn content(kind: &str, body: Bytes) -> Response<Bytes> {
+    Response::builder()
+        .header(header::CONTENT_TYPE, format!("{kind}; charset=utf-8"))
+        .header(header::CACHE_CONTROL, "no-store")
+        .header(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY)
+        .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
+        .body(body)
+        .expect("the headers are well-formed")
+}
