@@ -1,5 +1,7 @@
 //! What an application can do with a connection and the server, and what the client sees of it.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail wherever it stands")]
+
 mod support;
 
 use std::{
@@ -13,9 +15,7 @@ use engineio::{
     Transport, handler_fn,
 };
 use http::{Request, Response};
-use support::{
-    CLOSE, Client, Does, Frame, PIPE, TEXT, TestServer, get, masked, post, request, sid_of, upgrade,
-};
+use support::{CLOSE, Client, Does, Frame, PIPE, TEXT, TestServer, get, masked, request, sid_of};
 use tokio::time::{Instant, sleep, timeout};
 
 const UNKNOWN: &str = r#"{"code":1,"message":"Session ID unknown"}"#;
@@ -167,9 +167,9 @@ async fn closing_over_polling() {
         sleep(Duration::from_secs(1)).await;
         let connection = handle(&server, &client);
         if now {
-            connection.close_now()
+            connection.close_now();
         } else {
-            connection.close()
+            connection.close();
         };
         assert_eq!(client.response().await.short(), (200, "1".into()));
         assert_eq!(server.closed().await, CloseReason::ForcedClose);
@@ -435,7 +435,7 @@ async fn a_shutdown_lets_everybody_finish() {
     let mut between = server.polling().await;
     let mut websocket = server.websocket().await;
     handle(&server, &websocket).try_send("x".repeat(2 * PIPE)).unwrap();
-    let mut idle = server.pipe();
+    let idle = server.pipe();
     let mut page = server.pipe();
     page.send(request("GET", "/page", "")).await;
     let mut half = server.pipe();

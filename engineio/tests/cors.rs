@@ -1,5 +1,7 @@
 //! Cross-origin headers as they travel; `src/cors.rs` has the tables of the policy itself.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail wherever it stands")]
+
 mod support;
 
 use std::time::Duration;

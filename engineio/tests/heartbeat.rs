@@ -1,5 +1,7 @@
 //! The heartbeat, to the millisecond, in virtual time.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail wherever it stands")]
+
 mod support;
 
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! HTTP/1.1 as raw bytes: what is refused, what is kept open, and what every limit does at its edge and beyond.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail wherever it stands")]
+
 mod support;
 
 use std::{

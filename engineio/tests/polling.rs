@@ -1,5 +1,7 @@
 //! Long-polling as raw bytes: exact answers, what ends the connection, and what does not.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail wherever it stands")]
+
 mod support;
 
 use std::io::Read;

@@ -22,7 +22,7 @@ const TIMING: Timing = Timing {
     close_timeout: Duration::from_millis(3_000),
 };
 
-/// A small generator (SplitMix64), so that a seed means the same everywhere.
+/// A small generator (`SplitMix64`), so that a seed means the same everywhere.
 struct Rng(u64);
 
 impl Rng {

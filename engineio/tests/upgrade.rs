@@ -1,5 +1,7 @@
 //! The upgrade from polling to a WebSocket: probe, switch, order of messages, and all that can go wrong.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail wherever it stands")]
+
 mod support;
 
 use std::time::Duration;

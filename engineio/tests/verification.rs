@@ -1,5 +1,7 @@
 //! Which requests to the endpoint are refused, in which order and words; hooks, headers, and who is told.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail wherever it stands")]
+
 mod support;
 
 use std::{
@@ -142,7 +144,7 @@ async fn websockets_are_refused_before_the_101() {
         (
             "unknown id",
             "GET",
-            &"EIO=4&transport=websocket&sid=abc",
+            "EIO=4&transport=websocket&sid=abc",
             UPGRADE_LINES.into(),
             400,
             "Session ID unknown",

@@ -1,5 +1,7 @@
 //! The WebSocket as raw frames: packets, close codes and reasons, and peers that flood or never read.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail wherever it stands")]
+
 mod support;
 
 use std::{
