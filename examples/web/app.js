@@ -71,8 +71,13 @@ function showStatus(state, text) {
   element("status").textContent = text;
 }
 
+function showTransport() {
+  showStatus("connected", `connected by ${socket.io.engine.transport.name}`);
+}
+
 socket.on("connect", () => {
-  showStatus("connected", "connected");
+  showTransport();
+  socket.io.engine.once("upgrade", showTransport);
   // After a reconnect too: the room's messages are sent again, so nothing that was missed is missing.
   enter(room ?? roomInAddress());
 });

@@ -39,8 +39,9 @@ async function openTab(context, room = "lobby") {
   return tab;
 }
 
+/** Waits for the upgrade too: when a page goes away, the server sees its WebSocket close, but not a poll that never comes. */
 async function connected(tab) {
-  await tab.locator('#status[data-state="connected"]').waitFor();
+  await see(tab, '#status[data-state="connected"]', "connected by websocket");
 }
 
 async function see(tab, selector, text) {
