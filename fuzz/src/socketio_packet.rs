@@ -48,8 +48,8 @@ enum Data {
     Boolean(bool),
     Integer(i64),
     Text(String),
-    List(Vec<Data>),
-    Object(BTreeMap<String, Data>),
+    List(Vec<Self>),
+    Object(BTreeMap<String, Self>),
 }
 
 fn check_round_trip<D>(packet: &Packet, arguments: &Arguments)
@@ -95,7 +95,7 @@ fn enter(connection: &mut Connection<()>, packet: Packet) {
             assert!(matches!(content, Content::Event { id, .. } if id == event.ack_id()));
         }
         Ok(Incoming::Ack((), id, _)) => {
-            assert!(matches!(content, Content::Ack { id: sent, .. } if id == sent))
+            assert!(matches!(content, Content::Ack { id: sent, .. } if id == sent));
         }
         Ok(Incoming::Disconnect(()) | Incoming::Nothing) => assert_eq!(content, Content::Disconnect),
         Err(_) => {}
