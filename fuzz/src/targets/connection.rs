@@ -218,10 +218,10 @@ impl World {
             }
             Operation::Wait { milliseconds, defers_pong } => {
                 self.now += Duration::from_millis(milliseconds.into());
-                [Side::Client, Side::Server].map(|side| self.fire(side, defers_pong));
+                [Side::Client, Side::Server].into_iter().for_each(|side| self.fire(side, defers_pong));
             }
         }
-        [Side::Client, Side::Server].map(|side| self.check(side));
+        [Side::Client, Side::Server].into_iter().for_each(|side| self.check(side));
     }
 
     /// What is never true of an end, whatever happened.
@@ -260,9 +260,9 @@ impl World {
             Lane::PostAnswer,
         ];
         for _ in 0..1_000 {
-            [Side::Client, Side::Server].map(|side| self.pump(side));
+            [Side::Client, Side::Server].into_iter().for_each(|side| self.pump(side));
             let moved = lanes.map(|lane| self.deliver(lane));
-            [Side::Client, Side::Server].map(|side| self.check(side));
+            [Side::Client, Side::Server].into_iter().for_each(|side| self.check(side));
             if moved == [false; 6] {
                 return self.check_rest();
             }
