@@ -7,7 +7,7 @@ use socketio::{
     Arguments,
     connection::{Connection, Incoming},
     decoder::Decoder,
-    packet::{Content, Encoded, MAX_ATTACHMENTS, Packet},
+    packet::{Content, EncodeError, Encoded, MAX_ATTACHMENTS, Packet},
 };
 
 /// The messages of one connection, separated by NUL, those that begin with 0x01 binary: whatever becomes a packet
@@ -63,7 +63,11 @@ where
         Content::Ack { id, .. } => Encoded::ack(namespace, *id, &data),
         _ => return,
     };
-    let encoded = encoded.expect("what was received can be sent");
+    let encoded = match encoded {
+        // Strings may be read as byte buffers, and many of those are more than a packet takes.
+        Err(EncodeError::TooManyAttachments) => return,
+        encoded => encoded.expect("what was received can be sent"),
+    };
     let attachments = encoded.messages().count() - 1;
     if encoded.text().matches("_placeholder").count() > attachments {
         // Data that looks like a placeholder: the protocol has no way to say that it is none.
