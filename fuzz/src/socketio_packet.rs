@@ -65,11 +65,13 @@ where
     };
     let encoded = match encoded {
         // Strings may be read as byte buffers, and many of those are more than a packet takes.
-        Err(EncodeError::TooManyAttachments) => return,
+        Err(EncodeError::TooManyAttachments(_)) => return,
         encoded => encoded.expect("what was received can be sent"),
     };
     let attachments = encoded.messages().count() - 1;
-    if encoded.text().matches("_placeholder").count() > attachments {
+    let first = encoded.messages().next().map(|first| first.message().clone());
+    let Some(Message::Text(text)) = first else { panic!("text first") };
+    if text.matches("_placeholder").count() > attachments {
         // Data that looks like a placeholder: the protocol has no way to say that it is none.
         return;
     }

@@ -1,37 +1,69 @@
-//! What one client has joined: the rules of namespaces and acknowledgements, without any I/O.
+//! What one connection has joined: the rules of namespaces, for both ends, without any I/O.
 
 use crate::{
     args::Arguments,
     packet::{AckId, Content, Packet},
 };
 use bytestring::ByteString;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{convert::Infallible, marker::PhantomData, mem, sync::Arc};
 
-/// The namespaces of one connection, as the server sees them; `S` is what it keeps for a socket.
+pub use crate::acks::Acks;
+
+/// The namespaces of one connection, as one of its ends sees them; `S` is what that end keeps for a socket.
+///
+/// # Server
 ///
 /// ```text
-///              CONNECT             admit
-///   (absent) ----------> Connecting ----> Joined
-///      ^ ^  \                |              |  \
-///      | |   `<-- refuse ----'              |   `-- dismiss --> Dismissed
-///      | `---------- DISCONNECT ------------'                       |
-///      `------------------------------ DISCONNECT, or CONNECT again-'
+///              CONNECT, begin            admit
+///   (absent) ------------------> Connecting ----> Joined
+///      ^ ^  \                        |              |  \
+///      | |   `<------- refuse -------'              |   `-- dismiss --> Ended
+///      | `------------- DISCONNECT -----------------'                     |
+///      `---------------------- DISCONNECT, or CONNECT again --------------'
 /// ```
 ///
-/// | packet | absent | connecting | joined | dismissed |
+/// | packet | absent | connecting | joined | ended |
 /// |---|---|---|---|---|
 /// | CONNECT | request | violation | violation | request |
 /// | EVENT, ACK | violation | violation | delivered | ignored |
 /// | DISCONNECT | violation | violation | leaves | ignored, then absent |
 /// | `CONNECT_ERROR` | violation | violation | violation | violation |
 ///
-/// *Dismissed* is where the server ended the membership: what the client sent before it knew is no fault.
+/// *Ended* is where the server ended the membership: what the client sent before it knew is no fault.
 ///
-/// The client's role differs in who sends CONNECT, `CONNECT_ERROR` and the consent; it has the same states
-/// and goes into the same `match`.
+/// # Client
+///
+/// ```text
+///              begin             CONNECT, admit
+///   (absent) --------> Connecting ------------> Joined
+///      ^ ^                 |                    ^    |
+///      | `- CONNECT_ERROR -'     CONNECT, admit |    | dismiss, or DISCONNECT
+///      |                    ,-------------------'    v
+///      `- CONNECT_ERROR - Rejoining <---- begin ---- Ended
+/// ```
+///
+/// | packet | absent | connecting | rejoining | joined | ended |
+/// |---|---|---|---|---|---|
+/// | CONNECT | violation | consent | consent | violation | violation |
+/// | EVENT | ignored | early | ignored | delivered | ignored |
+/// | ACK | ignored | ignored | ignored | delivered | ignored |
+/// | DISCONNECT | ignored | ignored | ignored | leaves | ignored |
+/// | `CONNECT_ERROR` | violation | refusal | refusal | violation | violation |
+///
+/// When a client leaves and joins again at once, packets of the old membership are still on their way, and
+/// nothing in them tells old from new: *rejoining* ignores everything up to the answer. Where there was no
+/// membership before, an event that precedes the consent is meant for the socket to come: connection state
+/// recovery sends what was missed like this, and so does middleware that emits.
+///
+/// A client ignores what it has no use for, as handlers of official servers go on emitting and acknowledging
+/// when their socket is disconnected. Only an answer that it did not ask for is a violation.
+///
+/// A request cannot be taken back: a client that does not want it any more waits for the consent, admits, and
+/// dismisses at once.
 #[derive(Debug)]
-pub struct Connection<S> {
+pub struct Connection<S, R: Role = ServerRole> {
     members: Vec<Member<S>>,
+    role: PhantomData<R>,
 }
 
 #[derive(Debug)]
@@ -43,24 +75,79 @@ struct Member<S> {
 #[derive(Debug)]
 enum State<S> {
     Connecting,
-    Dismissed,
+    Ended,
     Joined(S),
+    /// A client's only: connecting, with a membership before.
+    Rejoining,
 }
 
-/// What a packet asks of the server.
+/// Which end of the connection this is.
+pub trait Role: sealed::Sealed {
+    /// Whether this end decides who joins.
+    const IS_SERVER: bool;
+
+    /// What this end alone can be told.
+    type Answer;
+
+    /// Takes what only a server says.
+    ///
+    /// # Errors
+    ///
+    /// It came from a client.
+    fn hear(answer: Answer) -> Result<Self::Answer, Violation>;
+}
+
+/// The end that decides who joins.
+#[derive(Debug)]
+pub enum ServerRole {}
+
+/// The end that asks to join.
+#[derive(Debug)]
+pub enum ClientRole {}
+
+impl Role for ServerRole {
+    const IS_SERVER: bool = true;
+    type Answer = Infallible;
+
+    fn hear(answer: Answer) -> Result<Infallible, Violation> {
+        Err(match answer {
+            Answer::Early { .. } => Violation::NotJoined,
+            Answer::Refused { .. } => Violation::FromServerOnly,
+        })
+    }
+}
+
+impl Role for ClientRole {
+    const IS_SERVER: bool = false;
+    type Answer = Answer;
+
+    fn hear(answer: Answer) -> Result<Answer, Violation> {
+        Ok(answer)
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for super::ClientRole {}
+    impl Sealed for super::ServerRole {}
+}
+
+/// What a packet asks of the end that receives it; `A` is [`Role::Answer`].
 #[derive(Debug, PartialEq)]
-pub enum Incoming<'a, S> {
-    /// The client answers an event; ids that nobody waits for are to be ignored.
+pub enum Incoming<'a, S, A = Infallible> {
+    /// The peer answers an event; ids that nobody waits for are to be ignored.
     Ack(&'a S, AckId, Arguments),
-    /// The client wants to join: look the namespace up, then [`begin`](Connection::begin), or answer
-    /// `CONNECT_ERROR`.
+    /// The server says more about a request to join than yes.
+    Answer(A),
+    /// From a client, the wish to join: look the namespace up, then [`begin`](Connection::begin), or answer
+    /// `CONNECT_ERROR`. From a server, the consent: [`admit`](Connection::admit).
     Connect {
-        /// As the client wrote it.
+        /// As the peer wrote it.
         namespace: ByteString,
-        /// JSON object to authenticate with.
+        /// JSON object: what the client authenticates with, or the server's `sid`.
         payload: Option<ByteString>,
     },
-    /// The client has left; the socket is no longer part of the connection.
+    /// The peer has ended the membership; the socket is no longer part of the connection.
     Disconnect(S),
     /// An event for a socket.
     Event(&'a S, IncomingEvent),
@@ -68,7 +155,26 @@ pub enum Incoming<'a, S> {
     Nothing,
 }
 
-/// An event of a client, its data not decoded yet.
+/// What a server says while it decides about a request to join, besides its consent.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// An event for the socket to come: to be kept until the consent, and dropped at a refusal.
+    Early {
+        /// The namespace.
+        namespace: ByteString,
+        /// The event.
+        event: IncomingEvent,
+    },
+    /// The request is turned down; another one may follow.
+    Refused {
+        /// The namespace.
+        namespace: ByteString,
+        /// JSON object, or string in older revisions.
+        payload: ByteString,
+    },
+}
+
+/// An event of the peer, its data not decoded yet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct IncomingEvent {
     pub(crate) id: Option<AckId>,
@@ -77,7 +183,7 @@ pub struct IncomingEvent {
 }
 
 impl IncomingEvent {
-    /// The id of the acknowledgement that the client waits for, if it does.
+    /// The id of the acknowledgement that the peer waits for, if it does.
     pub fn ack_id(&self) -> Option<AckId> {
         self.id
     }
@@ -102,78 +208,116 @@ pub enum Violation {
     /// `CONNECT_ERROR`, which only servers send.
     #[error("`CONNECT_ERROR` from a client")]
     FromServerOnly,
-    /// Anything else for a namespace that is not joined, or not yet.
+    /// An event, acknowledgement or DISCONNECT of a client for a namespace that is not joined, or not yet.
     #[error("packet for a namespace that is not joined")]
     NotJoined,
+    /// Consent or refusal of a server that was not asked.
+    #[error("answer to a request that was not made")]
+    NotRequested,
 }
 
 impl<S> Default for Connection<S> {
     fn default() -> Self {
-        Self { members: Vec::new() }
+        Self::server()
     }
 }
 
 impl<S> Connection<S> {
-    /// Takes the next packet of the client and tells what it asks.
-    pub fn handle_packet(&mut self, packet: Packet) -> Result<Incoming<'_, S>, Violation> {
-        let Packet { namespace, content } = packet;
-        let Some(at) = self.position(&namespace) else {
-            return match content {
-                Content::Connect { payload } => Ok(Incoming::Connect { namespace, payload }),
-                Content::ConnectError { .. } => Err(Violation::FromServerOnly),
-                Content::Ack { .. } | Content::Disconnect | Content::Event { .. } => {
-                    Err(Violation::NotJoined)
-                }
-            };
-        };
-        if matches!(
-            (&content, &self.members[at].state),
-            (Content::Disconnect, State::Dismissed | State::Joined(_))
-        ) {
-            return Ok(match self.members.swap_remove(at).state {
-                State::Joined(socket) => Incoming::Disconnect(socket),
-                State::Connecting | State::Dismissed => Incoming::Nothing,
-            });
-        }
-        match (content, &self.members[at].state) {
-            (Content::ConnectError { .. }, _) => Err(Violation::FromServerOnly),
-            (Content::Connect { payload }, State::Dismissed) => Ok(Incoming::Connect { namespace, payload }),
-            (Content::Connect { .. }, _) => Err(Violation::AlreadyJoined),
-            (_, State::Connecting) => Err(Violation::NotJoined),
-            (Content::Event { id, name, arguments }, State::Joined(socket)) => {
-                Ok(Incoming::Event(socket, IncomingEvent { id, name, arguments }))
-            }
-            (Content::Ack { id, arguments }, State::Joined(socket)) => {
-                Ok(Incoming::Ack(socket, id, arguments))
-            }
-            (_, State::Dismissed | State::Joined(_)) => Ok(Incoming::Nothing),
-        }
-    }
-
-    /// Notes that the request to join `namespace` is being decided.
-    pub fn begin(&mut self, namespace: Arc<str>) {
-        self.set(namespace, State::Connecting);
-    }
-
-    /// Grants the request.
-    pub fn admit(&mut self, namespace: Arc<str>, socket: S) {
-        self.set(namespace, State::Joined(socket));
+    /// Starts as a server; no namespace is joined.
+    pub fn server() -> Self {
+        Self { members: Vec::new(), role: PhantomData }
     }
 
     /// Turns the request down: the client may try again.
     pub fn refuse(&mut self, namespace: &str) {
-        self.members.retain(|member| &*member.namespace != namespace);
+        self.forget(namespace);
+    }
+}
+
+impl<S> Connection<S, ClientRole> {
+    /// Starts as a client; no namespace is joined.
+    pub fn client() -> Self {
+        Self { members: Vec::new(), role: PhantomData }
+    }
+}
+
+impl<S, R: Role> Connection<S, R> {
+    /// Takes the next packet of the peer and tells what it asks.
+    ///
+    /// # Errors
+    ///
+    /// The state of the namespace forbids the packet.
+    pub fn handle_packet(&mut self, packet: Packet) -> Result<Incoming<'_, S, R::Answer>, Violation> {
+        let Packet { namespace, content } = packet;
+        match content {
+            Content::Event { id, name, arguments } => {
+                let event = IncomingEvent { id, name, arguments };
+                match self.state(&namespace) {
+                    Some(State::Joined(socket)) => Ok(Incoming::Event(socket, event)),
+                    Some(State::Connecting) => {
+                        R::hear(Answer::Early { namespace, event }).map(Incoming::Answer)
+                    }
+                    state => Self::overlook(state),
+                }
+            }
+            Content::Ack { id, arguments } => match self.state(&namespace) {
+                Some(State::Joined(socket)) => Ok(Incoming::Ack(socket, id, arguments)),
+                state => Self::overlook(state),
+            },
+            Content::Connect { payload } => match (R::IS_SERVER, self.state(&namespace)) {
+                (true, None | Some(State::Ended)) => {
+                    self.forget(&namespace);
+                    Ok(Incoming::Connect { namespace, payload })
+                }
+                (true, _) => Err(Violation::AlreadyJoined),
+                (false, Some(State::Connecting | State::Rejoining)) => {
+                    Ok(Incoming::Connect { namespace, payload })
+                }
+                (false, _) => Err(Violation::NotRequested),
+            },
+            Content::ConnectError { payload } => {
+                let answer = R::hear(Answer::Refused { namespace: namespace.clone(), payload })?;
+                match self.state(&namespace) {
+                    Some(State::Connecting | State::Rejoining) => {
+                        self.forget(&namespace);
+                        Ok(Incoming::Answer(answer))
+                    }
+                    _ => Err(Violation::NotRequested),
+                }
+            }
+            Content::Disconnect => {
+                let Some(at) = self.position(&namespace) else { return Self::overlook(None) };
+                let state = &mut self.members[at].state;
+                let outcome = match state.end() {
+                    Some(socket) => Ok(Incoming::Disconnect(socket)),
+                    None => Self::overlook(Some(state)),
+                };
+                if R::IS_SERVER {
+                    // Whoever has ended the membership, this was the client's last packet of it.
+                    self.members.swap_remove(at);
+                }
+                outcome
+            }
+        }
     }
 
-    /// Ends memberships by the server's will, of all joined sockets that `chosen` picks, and returns them.
+    /// Notes that a request to join `namespace` has been made, and is being decided.
+    pub fn begin(&mut self, namespace: Arc<str>) {
+        let again = !R::IS_SERVER && matches!(self.state(&namespace), Some(State::Ended));
+        self.set(namespace, if again { State::Rejoining } else { State::Connecting });
+    }
+
+    /// Grants the request, or takes note that it is granted.
+    pub fn admit(&mut self, namespace: Arc<str>, socket: S) {
+        self.set(namespace, State::Joined(socket));
+    }
+
+    /// Ends memberships by this end's will, of all joined sockets that `chosen` picks, and returns them.
     pub fn dismiss(&mut self, mut chosen: impl FnMut(&S) -> bool) -> Vec<S> {
         let mut dismissed = Vec::new();
-        for member in &mut self.members {
-            if !matches!(&member.state, State::Joined(socket) if chosen(socket)) {
-                continue;
-            }
-            if let State::Joined(socket) = std::mem::replace(&mut member.state, State::Dismissed) {
-                dismissed.push(socket);
+        for Member { state, .. } in &mut self.members {
+            if matches!(state, State::Joined(socket) if chosen(socket)) {
+                dismissed.extend(state.end());
             }
         }
         dismissed
@@ -191,8 +335,42 @@ impl<S> Connection<S> {
         self.members.iter().any(|member| matches!(member.state, State::Joined(_)))
     }
 
+    /// What is kept for the namespaces that are joined.
+    pub fn joined(&self) -> impl Iterator<Item = &S> {
+        self.members.iter().filter_map(|member| match &member.state {
+            State::Joined(socket) => Some(socket),
+            _ => None,
+        })
+    }
+
+    /// How many namespaces are not absent: what there is to be kept, and to be bounded.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether all namespaces are absent.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// Tells whether a packet for a socket that is not there may be ignored.
+    fn overlook<'a>(state: Option<&State<S>>) -> Result<Incoming<'a, S, R::Answer>, Violation> {
+        if R::IS_SERVER && !matches!(state, Some(State::Ended)) {
+            return Err(Violation::NotJoined);
+        }
+        Ok(Incoming::Nothing)
+    }
+
+    fn state(&self, namespace: &str) -> Option<&State<S>> {
+        self.position(namespace).map(|at| &self.members[at].state)
+    }
+
     fn position(&self, namespace: &str) -> Option<usize> {
         self.members.iter().position(|member| &*member.namespace == namespace)
+    }
+
+    fn forget(&mut self, namespace: &str) {
+        self.members.retain(|member| &*member.namespace != namespace);
     }
 
     fn set(&mut self, namespace: Arc<str>, state: State<S>) {
@@ -206,119 +384,18 @@ impl<S> Connection<S> {
     }
 }
 
-/// Who waits for which acknowledgement of one socket; `W` is how they are told.
-#[derive(Debug)]
-pub struct Acks<W> {
-    waiting: BTreeMap<AckId, W>,
-}
-
-impl<W> Default for Acks<W> {
-    fn default() -> Self {
-        Self { waiting: BTreeMap::new() }
-    }
-}
-
-impl<W> Acks<W> {
-    /// Notes that `waiter` waits for the acknowledgement `id`.
-    pub fn insert(&mut self, id: AckId, waiter: W) {
-        self.waiting.insert(id, waiter);
-    }
-
-    /// Returns who waits for `id`, once; nobody for an id that is unknown, answered or given up.
-    pub fn remove(&mut self, id: AckId) -> Option<W> {
-        self.waiting.remove(&id)
-    }
-
-    /// Forgets everyone.
-    pub fn clear(&mut self) {
-        self.waiting.clear();
-    }
-
-    /// How many are waiting.
-    pub fn waiting(&self) -> usize {
-        self.waiting.len()
+impl<S> State<S> {
+    /// Ends a membership and returns its socket.
+    fn end(&mut self) -> Option<S> {
+        match mem::replace(self, Self::Ended) {
+            Self::Joined(socket) => Some(socket),
+            other => {
+                *self = other;
+                None
+            }
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn handle<'a>(
-        connection: &'a mut Connection<&'static str>,
-        text: &'static str,
-    ) -> Result<Incoming<'a, &'static str>, Violation> {
-        connection.handle_packet(Packet::parse(&text.into()).unwrap().0)
-    }
-
-    fn kind(incoming: &Incoming<'_, &'static str>) -> &'static str {
-        match incoming {
-            Incoming::Ack(..) => "ack",
-            Incoming::Connect { .. } => "connect",
-            Incoming::Disconnect(_) => "disconnect",
-            Incoming::Event(..) => "event",
-            Incoming::Nothing => "nothing",
-        }
-    }
-
-    #[test]
-    fn every_packet_in_every_state() {
-        let states: [fn(&mut Connection<&'static str>); 4] = [
-            |_| {},
-            |connection| connection.begin("/a".into()),
-            |connection| connection.admit("/a".into(), "socket"),
-            |connection| {
-                connection.admit("/a".into(), "socket");
-                assert_eq!(connection.dismiss(|socket| *socket == "socket"), ["socket"]);
-            },
-        ];
-        let (joined, not, server) =
-            (Violation::AlreadyJoined, Violation::NotJoined, Violation::FromServerOnly);
-        let table = [
-            ("0/a,", [Ok("connect"), Err(joined), Err(joined), Ok("connect")]),
-            (r#"2/a,["x"]"#, [Err(not), Err(not), Ok("event"), Ok("nothing")]),
-            ("3/a,1[]", [Err(not), Err(not), Ok("ack"), Ok("nothing")]),
-            ("1/a", [Err(not), Err(not), Ok("disconnect"), Ok("nothing")]),
-            ("4/a,{}", [Err(server); 4]),
-        ];
-        for (text, expected) in table {
-            for (state, expected) in states.iter().zip(expected) {
-                let mut connection = Connection::default();
-                connection.admit("/other".into(), "other");
-                state(&mut connection);
-                assert_eq!(
-                    handle(&mut connection, text).as_ref().map(kind),
-                    expected.as_ref().copied(),
-                    "{text}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn leaving_and_joining_again() {
-        let mut connection = Connection::default();
-        connection.begin("/".into());
-        connection.refuse("/");
-        assert!(!connection.has_joined());
-        connection.begin("/".into());
-        connection.admit("/".into(), "first");
-        assert_eq!(handle(&mut connection, "1"), Ok(Incoming::Disconnect("first")));
-        assert!(handle(&mut connection, "0").is_ok());
-        connection.admit("/".into(), "second");
-        connection.admit("/b".into(), "third");
-        assert_eq!(connection.dismiss(|socket| *socket == "second"), ["second"]);
-        assert_eq!(handle(&mut connection, "1"), Ok(Incoming::Nothing));
-        assert_eq!(handle(&mut connection, "1"), Err(Violation::NotJoined));
-        assert_eq!(connection.close(), ["third"]);
-    }
-
-    #[test]
-    fn an_ack_is_taken_once() {
-        let (one, two) = (AckId::new(1).unwrap(), AckId::new(2).unwrap());
-        let mut acks = Acks::default();
-        acks.insert(one, "first");
-        assert_eq!((acks.remove(two), acks.remove(one), acks.remove(one)), (None, Some("first"), None));
-        assert_eq!(acks.waiting(), 0);
-    }
-}
+mod tests;

@@ -1,13 +1,12 @@
 //! Messages of one connection -> packets, complete with their attachments.
 
-use crate::packet::{Content, MAX_ATTACHMENTS, Packet, PacketError};
+use crate::packet::{MAX_ATTACHMENTS, Packet, PacketError};
 use bytes::Bytes;
 use engineio::Message;
 
 /// Puts packets together from the messages of one connection, whatever namespaces they belong to.
 ///
-/// What it holds at a time is bounded by [`MAX_ATTACHMENTS`] messages. After an error it is of no further
-/// use.
+/// What it holds at a time is bounded by [`DecoderLimits`]. After an error it is of no further use.
 ///
 /// ```
 /// use socketio::{decoder::Decoder, packet::Content};
@@ -19,7 +18,24 @@ use engineio::Message;
 /// ```
 #[derive(Debug, Default)]
 pub struct Decoder {
+    limits: DecoderLimits,
     partial: Option<Box<Partial>>,
+}
+
+/// What a [`Decoder`] puts up with.
+#[derive(Clone, Copy, Debug)]
+pub struct DecoderLimits {
+    /// Most attachments of one packet; [`MAX_ATTACHMENTS`] by default.
+    pub max_attachments: usize,
+    /// Most bytes of the attachments of one packet; 10 MB by default, which is as many attachments of as many
+    /// bytes as the official server takes.
+    pub max_attachment_bytes: usize,
+}
+
+impl Default for DecoderLimits {
+    fn default() -> Self {
+        Self { max_attachments: MAX_ATTACHMENTS, max_attachment_bytes: 10_000_000 }
+    }
 }
 
 /// A packet whose attachments have not all arrived.
@@ -28,11 +44,15 @@ struct Partial {
     packet: Packet,
     attachments: Vec<Bytes>,
     expected: usize,
+    bytes: usize,
 }
 
 /// Why a message does not fit; the connection is to be closed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum DecoderError {
+    /// The attachments of a packet are larger than [`DecoderLimits::max_attachment_bytes`].
+    #[error("attachments of one packet larger than {0} bytes")]
+    AttachmentsTooLarge(usize),
     /// Binary message that no packet announced.
     #[error("binary message that no packet announced")]
     UnexpectedBinary,
@@ -45,30 +65,35 @@ pub enum DecoderError {
 }
 
 impl Decoder {
+    /// Makes a decoder with limits of one's own.
+    pub fn new(limits: DecoderLimits) -> Self {
+        Self { limits, partial: None }
+    }
+
     /// Takes the next message; returns the packet that it completes, if any.
     pub fn handle_message(&mut self, message: Message) -> Result<Option<Packet>, DecoderError> {
         match (message, self.partial.take()) {
             (Message::Text(text), None) => {
-                let (packet, expected) = Packet::parse(&text)?;
+                let (packet, expected) = Packet::parse(&text, self.limits.max_attachments)?;
                 if expected == 0 {
                     return Ok(Some(packet));
                 }
-                debug_assert!(expected <= MAX_ATTACHMENTS);
-                let attachments = Vec::with_capacity(expected);
-                self.partial = Some(Box::new(Partial { packet, attachments, expected }));
+                let partial = Partial { packet, attachments: Vec::new(), expected, bytes: 0 };
+                self.partial = Some(Box::new(partial));
                 Ok(None)
             }
             (Message::Binary(bytes), Some(mut partial)) => {
+                partial.bytes += bytes.len();
+                if partial.bytes > self.limits.max_attachment_bytes {
+                    return Err(DecoderError::AttachmentsTooLarge(self.limits.max_attachment_bytes));
+                }
                 partial.attachments.push(bytes);
                 if partial.attachments.len() < partial.expected {
                     self.partial = Some(partial);
                     return Ok(None);
                 }
                 let Partial { mut packet, attachments, .. } = *partial;
-                if let Content::Event { arguments, .. } | Content::Ack { arguments, .. } = &mut packet.content
-                {
-                    arguments.attach(attachments);
-                }
+                packet.content.attach(attachments);
                 Ok(Some(packet))
             }
             (Message::Text(_), Some(_)) => Err(DecoderError::UnexpectedText),
@@ -80,6 +105,7 @@ impl Decoder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::packet::Content;
 
     #[test]
     fn attachments_follow_their_packet() {
@@ -99,6 +125,18 @@ mod tests {
         for text in [r#"50-["a",1]"#, r#"2["b"]"#, "60-7[1]"] {
             assert!(decoder.handle_message(text.into()).unwrap().is_some(), "{text}");
         }
+    }
+
+    #[test]
+    fn attachments_are_bounded() {
+        let limits = DecoderLimits { max_attachments: 11, max_attachment_bytes: 5 };
+        let mut decoder = Decoder::new(limits);
+        assert_eq!(decoder.handle_message(r#"511-["a"]"#.into()), Ok(None));
+        assert_eq!(decoder.handle_message(vec![0; 5].into()), Ok(None));
+        assert_eq!(decoder.handle_message(vec![0].into()), Err(DecoderError::AttachmentsTooLarge(5)));
+        let mut decoder = Decoder::new(limits);
+        let error = decoder.handle_message(r#"512-["a"]"#.into());
+        assert_eq!(error, Err(PacketError::TooManyAttachments(11).into()));
     }
 
     #[test]

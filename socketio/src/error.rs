@@ -1,10 +1,10 @@
 //! What goes wrong, and whose fault it is.
 
-use crate::{args::DecodeError, packet::EncodeError};
+use crate::{args::DecodeError, encoded::EncodeError, limits::Limit};
 use engineio::CloseReason;
 use serde::Serialize;
 use serde_json::Value;
-use std::fmt;
+use std::{any::Any, fmt};
 
 /// Why an event was not queued for one client.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +45,9 @@ pub enum AckError {
     /// No answer in time.
     #[error("no answer in time")]
     Timeout,
+    /// As many answers are waited for as [`Limits::pending_acks`](crate::Limits::pending_acks) allows.
+    #[error("too many answers are waited for")]
+    TooManyPending,
 }
 
 /// An event that did not come to what its handler is for.
@@ -75,9 +78,31 @@ pub enum EventFailure {
     /// The client's data is not what the handler takes, which therefore did not run.
     #[error("{0}")]
     Decode(#[from] DecodeError),
+    /// The handler returned this error, and the client does not wait for an acknowledgement.
+    #[error("{0}")]
+    Handler(String),
+    /// The handler panicked; with its message.
+    #[error("panic: {0}")]
+    Panic(String),
     /// The handler's reply cannot be encoded.
     #[error("reply: {0}")]
     Reply(#[from] EncodeError),
+}
+
+impl EventFailure {
+    pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Self {
+        let message = panic.downcast_ref::<&str>().copied();
+        let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        Self::Panic(message.unwrap_or("of unknown type").to_owned())
+    }
+
+    /// A panic is nobody's business but the program's.
+    pub(crate) fn told_to_client(&self) -> String {
+        match self {
+            Self::Panic(_) => "internal server error".to_owned(),
+            other => other.to_string(),
+        }
+    }
 }
 
 /// A middleware's refusal to let a client join, sent as `CONNECT_ERROR`.
@@ -124,6 +149,8 @@ pub enum DisconnectReason {
     ClientNamespaceDisconnect,
     /// The server closed the connection: a packet was ill-formed or against the rules.
     ForcedClose,
+    /// The client was over a limit, and the policy is to close its connection.
+    LimitExceeded(Limit),
     /// The client sent what is no Engine.IO.
     ParseError,
     /// The client did not answer a ping.
@@ -141,11 +168,28 @@ pub enum DisconnectReason {
 }
 
 impl DisconnectReason {
+    /// Whether a client that ended so may [recover](crate::Recovery) its socket: neither side meant to leave.
+    pub fn is_recoverable(&self) -> bool {
+        match self {
+            Self::ForcedClose
+            | Self::PingTimeout
+            | Self::ServerShuttingDown
+            | Self::SlowConsumer
+            | Self::TransportClose
+            | Self::TransportError(_) => true,
+            Self::ClientNamespaceDisconnect
+            | Self::LimitExceeded(_)
+            | Self::ParseError
+            | Self::ServerNamespaceDisconnect => false,
+        }
+    }
+
     /// The words that the protocol has for it.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::ClientNamespaceDisconnect => "client namespace disconnect",
             Self::ForcedClose => "forced close",
+            Self::LimitExceeded(_) => "limit exceeded",
             Self::ParseError => "parse error",
             Self::PingTimeout => "ping timeout",
             Self::ServerNamespaceDisconnect => "server namespace disconnect",

@@ -1,6 +1,15 @@
-//! Names of events, with or without the type of their data.
+//! Events: their names, with or without the type of their data, and what passes by those who see all of them.
 
-use std::{fmt, marker::PhantomData};
+use crate::{
+    args::{Arguments, DecodeError},
+    connection::IncomingEvent,
+    encoded::{EncodeError, Encoded},
+    packet::Content,
+    parser::Format,
+};
+use bytestring::ByteString;
+use serde::{Serialize, de::DeserializeOwned};
+use std::{cell::OnceCell, fmt, marker::PhantomData};
 
 /// The name of an event and the type of its data, as one constant for both ends.
 ///
@@ -57,6 +66,73 @@ impl<D: ?Sized> EventName<D> for Event<D> {
 impl<D: ?Sized> EventName<D> for &str {
     fn name(&self) -> &str {
         self
+    }
+}
+
+impl IncomingEvent {
+    /// Reads the data as `D`; see [`Arguments::decode`].
+    ///
+    /// # Errors
+    ///
+    /// The data is not a `D`.
+    pub fn decode<D: DeserializeOwned>(&self) -> Result<D, DecodeError> {
+        self.arguments.decode()
+    }
+
+    /// The same event with other data, for middleware that changes it.
+    ///
+    /// # Errors
+    ///
+    /// The data is no JSON.
+    pub fn with_data<D: Serialize + ?Sized>(self, data: &D) -> Result<Self, EncodeError> {
+        let arguments = Arguments::encode(Some(&self.name), data, None)?;
+        Ok(Self { arguments, ..self })
+    }
+}
+
+/// An event on its way to a client, as [`Namespace::on_any_outgoing`](crate::Namespace::on_any_outgoing) sees
+/// it. It is not taken apart before somebody asks.
+pub struct OutgoingEvent<'a> {
+    format: &'a Format,
+    packet: &'a Encoded,
+    content: OnceCell<Option<(ByteString, Arguments)>>,
+}
+
+impl<'a> OutgoingEvent<'a> {
+    pub(crate) fn new(format: &'a Format, packet: &'a Encoded) -> Self {
+        Self { format, packet, content: OnceCell::new() }
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        self.content().map_or("", |(name, _)| name)
+    }
+
+    /// Reads the data as `D`; see [`Arguments::decode`].
+    ///
+    /// # Errors
+    ///
+    /// The data is not a `D`.
+    pub fn decode<D: DeserializeOwned>(&self) -> Result<D, DecodeError> {
+        match self.content() {
+            Some((_, arguments)) => arguments.decode(),
+            None => Arguments::new("[]".into(), 0).decode(),
+        }
+    }
+
+    /// `None` if the parser cannot read what it wrote.
+    fn content(&self) -> Option<&(ByteString, Arguments)> {
+        let read = || match self.format.decode(self.packet)?.content {
+            Content::Event { name, arguments, .. } => Some((name, arguments)),
+            _ => None,
+        };
+        self.content.get_or_init(read).as_ref()
+    }
+}
+
+impl fmt::Debug for OutgoingEvent<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OutgoingEvent").field("name", &self.name()).finish_non_exhaustive()
     }
 }
 

@@ -47,23 +47,39 @@
 //! connect handler does before it waits comes before the first event, and no event is started once a socket
 //! is disconnected.
 
+mod acks;
+pub mod adapter;
 pub mod args;
 pub mod connection;
 pub mod decoder;
+mod encoded;
 mod error;
 mod event;
 mod json;
+mod limits;
+#[cfg(feature = "msgpack")]
+mod msgpack;
 pub mod packet;
+mod parser;
 mod reply;
 mod server;
 
+pub use adapter::Recovery;
 pub use args::{Arguments, DecodeError};
 pub use connection::IncomingEvent;
+pub use encoded::EncodeError;
 pub use error::{AckError, DisconnectReason, EventError, EventFailure, Refusal, SendError};
-pub use event::{Event, EventName};
-pub use packet::EncodeError;
-pub use reply::{Ack, Acknowledge, Reply};
-pub use server::{Broadcast, Namespace, NamespaceHandle, Room, Server, ServerBuilder, Socket};
+pub use event::{Event, EventName, OutgoingEvent};
+pub use limits::{Excess, Limit, Limits, Rate};
+#[cfg(feature = "msgpack")]
+pub use msgpack::{MsgPackError, MsgPackParser};
+pub use parser::{Parser, ParserDecoder};
+pub use reply::{Ack, Acknowledge, Answer, Reply};
+pub use server::{
+    AckSink, AckStream, Answers, Broadcast, Emitter, Fetched, HandshakeInfo, IntoRooms, LimitExceeded,
+    Namespace, NamespaceHandle, NamespaceRequest, Next, Once, OnceError, RemoteSocket, Room, RoomEvent,
+    Server, ServerAnswers, ServerBuilder, ServerEmitError, Socket, SocketAnswer, SocketInfo, Target,
+};
 
 /// The README's example, compiled.
 #[cfg(doctest)]

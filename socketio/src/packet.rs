@@ -1,4 +1,4 @@
-//! One Socket.IO packet <-> the text of one message: `<type>[<n>-][/namespace,][id][json]`.
+//! The text of one message -> one Socket.IO packet: `<type>[<n>-][/namespace,][id][json]`.
 
 use crate::{
     args::{self, Arguments},
@@ -7,13 +7,14 @@ use crate::{
 };
 use bytes::Bytes;
 use bytestring::ByteString;
-use engineio::Outgoing;
-use serde::Serialize;
 
-pub use crate::json::{JsonError, MAX_DEPTH};
+pub use crate::{
+    encoded::{EncodeError, Encoded},
+    json::{JsonError, MAX_DEPTH},
+};
 
-/// Most attachments of one packet: the cap of the official parsers, ours and the clients', since
-/// CVE-2026-33151.
+/// Most attachments of one packet, unless told otherwise: the cap of the official parsers, servers' and
+/// clients', since CVE-2026-33151.
 pub const MAX_ATTACHMENTS: usize = 10;
 
 /// Number that ties an acknowledgement to its event, at most [`AckId::MAX`].
@@ -101,25 +102,28 @@ pub enum PacketError {
     /// An event whose name is missing, not a string or number, or reserved.
     #[error("event name missing, of the wrong type or reserved")]
     EventName,
-    /// More than [`MAX_ATTACHMENTS`] announced.
-    #[error("more than {MAX_ATTACHMENTS} attachments")]
-    TooManyAttachments,
+    /// More attachments than allowed are announced.
+    #[error("more than {0} attachments")]
+    TooManyAttachments(usize),
     /// First character is not a digit from 0 to 6.
     #[error("unknown packet type")]
     Type,
 }
 
 impl Packet {
-    /// Reads the text of a packet; the number is how many attachments are to follow.
+    /// Reads the text of a packet; the number is how many attachments are to follow, `max_attachments` at most.
     ///
     /// The parts are slices of `text`, nothing is copied but event names that contain escapes.
-    pub fn parse(text: &ByteString) -> Result<(Self, usize), PacketError> {
+    pub fn parse(text: &ByteString, max_attachments: usize) -> Result<(Self, usize), PacketError> {
         let (&kind, _) = text.as_bytes().split_first().ok_or(PacketError::Type)?;
         if !matches!(kind, b'0'..=b'6') {
             return Err(PacketError::Type);
         }
         let (attachments, rest) =
             if matches!(kind, b'5' | b'6') { attachment_count(&text[1..])? } else { (0, &text[1..]) };
+        if attachments > max_attachments {
+            return Err(PacketError::TooManyAttachments(max_attachments));
+        }
         let (namespace, rest) = match rest.split_once(',') {
             _ if !rest.starts_with('/') => (ByteString::from_static("/"), rest),
             Some((namespace, rest)) => (text.slice_ref(namespace), rest),
@@ -129,26 +133,98 @@ impl Packet {
         if !payload.is_empty() {
             json::check(payload)?;
         }
-        let arguments = |names: usize| -> Result<Arguments, PacketError> {
-            if attachments > 0 {
-                args::check_placeholders(payload, attachments)?;
-            }
-            Ok(Arguments::new(text.slice_ref(payload), names))
-        };
-        let content = match (kind, first(payload)) {
-            (b'0', None) => Content::Connect { payload: None },
-            (b'0', Some(b'{')) => Content::Connect { payload: Some(text.slice_ref(payload)) },
-            (b'1', None) => Content::Disconnect,
+        let content = Content::new(kind, id, text.slice_ref(payload), attachments)?;
+        Ok((Self { namespace, content }, attachments))
+    }
+}
+
+impl Content {
+    /// What a packet of this kind says, by its checked payload.
+    fn new(
+        kind: u8,
+        id: Option<AckId>,
+        payload: ByteString,
+        attachments: usize,
+    ) -> Result<Self, PacketError> {
+        if attachments > 0 {
+            args::check_placeholders(&payload, attachments)?;
+        }
+        Ok(match (kind, first(&payload)) {
+            (b'0', None) => Self::Connect { payload: None },
+            (b'0', Some(b'{')) => Self::Connect { payload: Some(payload) },
+            (b'1', None) => Self::Disconnect,
             (b'2' | b'5', Some(b'[')) => {
-                Content::Event { id, name: event_name(text, payload)?, arguments: arguments(1)? }
+                Self::Event { id, name: event_name(&payload)?, arguments: Arguments::new(payload, 1) }
             }
             (b'3' | b'6', Some(b'[')) => {
-                Content::Ack { id: id.ok_or(PacketError::MissingAckId)?, arguments: arguments(0)? }
+                let id = id.ok_or(PacketError::MissingAckId)?;
+                Self::Ack { id, arguments: Arguments::new(payload, 0) }
             }
-            (b'4', Some(b'{' | b'"')) => Content::ConnectError { payload: text.slice_ref(payload) },
+            (b'4', Some(b'{' | b'"')) => Self::ConnectError { payload },
             _ => return Err(PacketError::Payload),
-        };
-        Ok((Self { namespace, content }, attachments))
+        })
+    }
+
+    /// An event, of the JSON array of its name and arguments; `attachments` are what placeholders in it stand
+    /// for. This and the like of it are for [parsers](crate::Parser) of other formats.
+    ///
+    /// # Errors
+    ///
+    /// [`PacketError`] for what the default parser would not accept either.
+    pub fn event(
+        id: Option<AckId>,
+        json: impl Into<ByteString>,
+        attachments: Vec<Bytes>,
+    ) -> Result<Self, PacketError> {
+        Self::checked(b'2', id, json.into(), attachments)
+    }
+
+    /// An acknowledgement, of the JSON array of its arguments.
+    ///
+    /// # Errors
+    ///
+    /// As for [`event`](Self::event).
+    pub fn ack(id: AckId, json: impl Into<ByteString>, attachments: Vec<Bytes>) -> Result<Self, PacketError> {
+        Self::checked(b'3', Some(id), json.into(), attachments)
+    }
+
+    /// A request to join, or the consent to it, with a JSON object as payload, or none.
+    ///
+    /// # Errors
+    ///
+    /// As for [`event`](Self::event).
+    pub fn connect(json: Option<ByteString>) -> Result<Self, PacketError> {
+        Self::checked(b'0', None, json.unwrap_or_default(), Vec::new())
+    }
+
+    /// A refusal, with a JSON object or string as payload.
+    ///
+    /// # Errors
+    ///
+    /// As for [`event`](Self::event).
+    pub fn connect_error(json: impl Into<ByteString>) -> Result<Self, PacketError> {
+        Self::checked(b'4', None, json.into(), Vec::new())
+    }
+
+    fn checked(
+        kind: u8,
+        id: Option<AckId>,
+        payload: ByteString,
+        attachments: Vec<Bytes>,
+    ) -> Result<Self, PacketError> {
+        if !payload.is_empty() {
+            json::check(&payload)?;
+        }
+        let mut content = Self::new(kind, id, payload, attachments.len())?;
+        content.attach(attachments);
+        Ok(content)
+    }
+
+    /// Hands over the attachments that were announced.
+    pub(crate) fn attach(&mut self, attachments: Vec<Bytes>) {
+        if let Self::Event { arguments, .. } | Self::Ack { arguments, .. } = self {
+            arguments.attach(attachments);
+        }
     }
 }
 
@@ -157,8 +233,8 @@ fn attachment_count(text: &str) -> Result<(usize, &str), PacketError> {
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(PacketError::Attachments);
     }
-    let count = decimal(digits).and_then(|count| usize::try_from(count).ok());
-    let count = count.filter(|&count| count <= MAX_ATTACHMENTS).ok_or(PacketError::TooManyAttachments)?;
+    // What does not fit is beyond any limit.
+    let count = decimal(digits).and_then(|count| usize::try_from(count).ok()).unwrap_or(usize::MAX);
     Ok((count, rest))
 }
 
@@ -185,8 +261,8 @@ fn trim(json: &str) -> &str {
     json.trim_start_matches([' ', '\t', '\n', '\r'])
 }
 
-/// The name of an event whose `payload`, a part of `text`, is known to be a JSON array.
-fn event_name(text: &ByteString, payload: &str) -> Result<ByteString, PacketError> {
+/// The name of an event whose `payload` is known to be a JSON array.
+fn event_name(payload: &ByteString) -> Result<ByteString, PacketError> {
     let element = trim(&trim(payload)[1..]);
     let name = match element.bytes().next() {
         Some(b'"') => {
@@ -203,140 +279,25 @@ fn event_name(text: &ByteString, payload: &str) -> Result<ByteString, PacketErro
                     serde_json::from_str(&element[..=end]).map_err(|_| PacketError::EventName)?;
                 unescaped.into()
             } else {
-                text.slice_ref(plain)
+                payload.slice_ref(plain)
             }
         }
         Some(b'-' | b'0'..=b'9') => {
             let end = element.find([',', ']', ' ', '\t', '\n', '\r']).expect("the array was checked to end");
-            text.slice_ref(&element[..end])
+            payload.slice_ref(&element[..end])
         }
         _ => return Err(PacketError::EventName),
     };
     if is_reserved(&name) { Err(PacketError::EventName) } else { Ok(name) }
 }
 
-/// A packet on its way out: one text message and its attachments. A clone shares the data.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Encoded {
-    text: ByteString,
-    attachments: Vec<Bytes>,
-}
-
-/// Why something cannot be sent, on any connection.
-#[derive(Debug, thiserror::Error)]
-pub enum EncodeError {
-    /// The data cannot be written as JSON.
-    #[error("data cannot be encoded: {0}")]
-    Data(#[from] serde_json::Error),
-    /// The protocol keeps this event name for itself.
-    #[error("event name is reserved")]
-    ReservedName,
-    /// The data holds more than [`MAX_ATTACHMENTS`] byte buffers; a client would close the connection.
-    #[error("more than {MAX_ATTACHMENTS} attachments")]
-    TooManyAttachments,
-}
-
-impl Encoded {
-    /// Encodes an event; `data` becomes its arguments as [`args`] describes.
-    pub fn event<D: Serialize + ?Sized>(
-        namespace: &str,
-        id: Option<AckId>,
-        name: &str,
-        data: &D,
-    ) -> Result<Self, EncodeError> {
-        if is_reserved(name) {
-            return Err(EncodeError::ReservedName);
-        }
-        Self::with_arguments(header(b'2', namespace, id), Some(name), data)
-    }
-
-    /// Encodes an acknowledgement; `data` becomes its arguments as [`args`] describes.
-    pub fn ack<D: Serialize + ?Sized>(namespace: &str, id: AckId, data: &D) -> Result<Self, EncodeError> {
-        Self::with_arguments(header(b'3', namespace, Some(id)), None, data)
-    }
-
-    /// Encodes a request to join (client, `payload` authenticates) or the consent to it (server).
-    pub fn connect<P: Serialize>(namespace: &str, payload: &P) -> Result<Self, EncodeError> {
-        Self::control(b'0', namespace, payload)
-    }
-
-    /// Encodes the refusal of a request to join.
-    pub fn connect_error<P: Serialize>(namespace: &str, payload: &P) -> Result<Self, EncodeError> {
-        Self::control(b'4', namespace, payload)
-    }
-
-    /// Encodes the end of a membership.
-    pub fn disconnect(namespace: &str) -> Self {
-        Self::plain(header(b'1', namespace, None))
-    }
-
-    /// The text of the packet.
-    pub fn text(&self) -> &ByteString {
-        &self.text
-    }
-
-    /// The byte buffers that follow the text, in order.
-    pub fn attachments(&self) -> &[Bytes] {
-        &self.attachments
-    }
-
-    /// The messages to be sent, which must stay together.
-    pub fn messages(&self) -> impl Iterator<Item = Outgoing> + '_ {
-        let attachments = self.attachments.iter().map(|bytes| bytes.clone().into());
-        std::iter::once(self.text.clone().into()).chain(attachments)
-    }
-
-    fn control<P: Serialize>(kind: u8, namespace: &str, payload: &P) -> Result<Self, EncodeError> {
-        let mut text = header(kind, namespace, None);
-        serde_json::to_writer(&mut text, payload)?;
-        Ok(Self::plain(text))
-    }
-
-    /// Writes the arguments and, if there are attachments, turns the packet into its binary form.
-    fn with_arguments<D: Serialize + ?Sized>(
-        mut text: Vec<u8>,
-        name: Option<&str>,
-        data: &D,
-    ) -> Result<Self, EncodeError> {
-        let attachments = args::write(&mut text, name, data)?;
-        if attachments.len() > MAX_ATTACHMENTS {
-            return Err(EncodeError::TooManyAttachments);
-        }
-        if !attachments.is_empty() {
-            let kind = char::from(text[0] + 3);
-            text.splice(..1, format!("{kind}{}-", attachments.len()).into_bytes());
-        }
-        Ok(Self { attachments, ..Self::plain(text) })
-    }
-
-    fn plain(text: Vec<u8>) -> Self {
-        let text = String::from_utf8(text).expect("serde_json writes UTF-8");
-        Self { text: text.into(), attachments: Vec::new() }
-    }
-}
-
-fn header(kind: u8, namespace: &str, id: Option<AckId>) -> Vec<u8> {
-    // Room for a small event, so that most need no second allocation.
-    let mut text = Vec::with_capacity(128);
-    text.push(kind);
-    if namespace != "/" {
-        text.extend_from_slice(namespace.as_bytes());
-        text.push(b',');
-    }
-    if let Some(AckId(id)) = id {
-        text.extend_from_slice(id.to_string().as_bytes());
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use serde_json::{Value, json};
 
     fn parse(text: &str) -> Result<(Packet, usize), PacketError> {
-        Packet::parse(&ByteString::from(text))
+        Packet::parse(&ByteString::from(text), MAX_ATTACHMENTS)
     }
 
     fn packet(namespace: &str, content: Content) -> Result<(Packet, usize), PacketError> {
@@ -426,8 +387,8 @@ mod tests {
             (r#"5 1-["a"]"#, E::Attachments),
             (r#"51.5-["a"]"#, E::Attachments),
             (r#"5-1-["a"]"#, E::Attachments),
-            (r#"511-["a"]"#, E::TooManyAttachments),
-            (r#"599999999999999999999999-["a"]"#, E::TooManyAttachments),
+            (r#"511-["a"]"#, E::TooManyAttachments(10)),
+            (r#"599999999999999999999999-["a"]"#, E::TooManyAttachments(10)),
             (r#"51-["a",{"_placeholder":true,"num":1}]"#, E::Placeholder),
             (r#"51-["a",{"_placeholder":true,"num":-1}]"#, E::Placeholder),
             (r#"51-["a",{"_placeholder":true,"num":0.5}]"#, E::Placeholder),
@@ -455,75 +416,7 @@ mod tests {
         }
     }
 
-    #[test]
-    fn encodes() {
-        let text = |packet: Result<Encoded, EncodeError>| packet.unwrap().text().to_string();
-        let id = AckId::new(7);
-        assert_eq!(text(Encoded::event("/", None, "a", &())), r#"2["a"]"#);
-        assert_eq!(text(Encoded::event("/n", id, "\"", &("b", 1))), r#"2/n,7["\"","b",1]"#);
-        assert_eq!(text(Encoded::ack("/", id.unwrap(), &[true])), "37[true]");
-        assert_eq!(text(Encoded::connect("/n", &json!({"sid": "x"}))), r#"0/n,{"sid":"x"}"#);
-        assert_eq!(text(Encoded::connect_error("/", &json!({"message": "x"}))), r#"4{"message":"x"}"#);
-        assert_eq!(Encoded::disconnect("/").text(), "1");
-        let binary =
-            Encoded::event("/n", id, "a", &(Bytes::from("one"), 1, vec![Bytes::from("two")])).unwrap();
-        let [one, two] = [0, 1].map(|num| format!(r#"{{"_placeholder":true,"num":{num}}}"#));
-        assert_eq!(binary.text(), &format!(r#"52-/n,7["a",{one},1,[{two}]]"#));
-        assert_eq!(binary.attachments(), ["one", "two"]);
-        let ack = Encoded::ack("/", AckId::MAX, &Bytes::new()).unwrap();
-        assert_eq!(ack.text(), &format!("61-9007199254740991[{one}]"));
-    }
-
-    #[test]
-    fn what_cannot_be_sent() {
-        assert!(matches!(Encoded::event("/", None, "connect", &()), Err(EncodeError::ReservedName)));
-        let buffers = |count: usize| Encoded::event("/", None, "a", &vec![Bytes::new(); count]);
-        assert!(buffers(10).is_ok());
-        assert!(matches!(buffers(11), Err(EncodeError::TooManyAttachments)));
-        let no_json = std::collections::BTreeMap::from([([1], 2)]);
-        assert!(matches!(Encoded::event("/", None, "a", &no_json), Err(EncodeError::Data(_))));
-    }
-
-    fn value() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![
-            Just(Value::Null),
-            any::<bool>().prop_map(Value::from),
-            any::<i64>().prop_map(Value::from),
-            ".*".prop_map(Value::from),
-        ];
-        leaf.prop_recursive(4, 32, 5, |inner| {
-            prop_oneof![
-                prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
-                prop::collection::hash_map(".*", inner, 0..5)
-                    .prop_map(|object| object.into_iter().collect::<serde_json::Map<_, _>>().into()),
-            ]
-        })
-    }
-
     proptest! {
-        #[test]
-        fn round_trip(
-            namespace in "/[^,]{0,10}",
-            id in prop::option::of(0..=AckId::MAX.0),
-            name in ".*",
-            data in (value(), value()),
-            buffers in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..4).prop_map(Bytes::from), 0..=10),
-        ) {
-            prop_assume!(!is_reserved(&name));
-            let id = id.and_then(AckId::new);
-            let sent = (data.0, data.1, buffers);
-            let encoded = Encoded::event(&namespace, id, &name, &sent).unwrap();
-            let (mut packet, attachments) = Packet::parse(encoded.text()).unwrap();
-            prop_assert_eq!(attachments, sent.2.len());
-            prop_assert_eq!(&packet.namespace, &namespace);
-            let Content::Event { id: got_id, name: got_name, arguments } = &mut packet.content else {
-                panic!("an event")
-            };
-            arguments.attach(encoded.attachments().to_vec());
-            prop_assert_eq!((*got_id, &**got_name), (id, &*name));
-            prop_assert_eq!(arguments.decode::<(Value, Value, Vec<Bytes>)>().unwrap(), sent);
-        }
-
         #[test]
         fn no_text_panics(text in r#"[0-6][0-9]{0,2}-?(/[a,]{0,2})?[0-9]{0,17}.{0,3}[\[{"a:,}\]\\ 0]{0,12}"#) {
             parse(&text).ok();

@@ -1,47 +1,106 @@
 //! What a handler returns, and what of it reaches the client.
 
-use crate::packet::{AckId, EncodeError, Encoded};
+use crate::{
+    encoded::{EncodeError, Encoded},
+    error::EventFailure,
+    packet::AckId,
+    parser::Format,
+};
 use serde::Serialize;
 use std::fmt;
 
-/// The return value of an event handler.
+/// The return value of an event handler, or of event middleware.
 ///
 /// | returned | a client that waits for an acknowledgement gets |
 /// |---|---|
 /// | `()` | nothing |
-/// | `Ack(data)` | `data`, as [`args`](crate::args) describes |
+/// | `Ack(data)` | `data`, as [`args`](crate::args) describes; a tuple is several values |
 /// | `Ok(reply)` | what `reply` says |
 /// | `Err(error)` | one argument, `{"error": "the error's Display"}` |
+/// | [`Answer`] | what has been answered already |
 ///
-/// The same `{"error": ..}` answers an event whose data does not decode into the handler's type. To a client
-/// that does not wait for an acknowledgement nothing is sent.
+/// The same `{"error": ..}` answers an event whose data does not decode into the handler's type, one that a
+/// limit refuses, and one whose handler panics. To a client that does not wait for an acknowledgement nothing
+/// is sent; an `Err` then goes to [`Namespace::on_error`](crate::Namespace::on_error), so that it is not lost.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the return value of an event handler",
+    label = "an event handler returns `()`, `Ack(data)`, or a `Result` of them whose error is `Display`",
+    note = "wrap data in `Ack` to acknowledge the event with it"
+)]
 pub trait Reply: Send + 'static {
-    /// Encodes the acknowledgement by `ack`; `None` if there is to be none.
-    fn encode(self, ack: Acknowledge<'_>) -> Option<Result<Encoded, EncodeError>>;
+    /// Makes the answer.
+    fn answer(self, ack: Acknowledge<'_>) -> Answer;
 }
 
-/// Where an acknowledgement goes.
+/// Where an acknowledgement goes, if anybody waits for one.
 #[derive(Clone, Copy, Debug)]
 pub struct Acknowledge<'a> {
+    pub(crate) format: &'a Format,
     pub(crate) namespace: &'a str,
-    pub(crate) id: AckId,
+    pub(crate) id: Option<AckId>,
 }
 
 impl Acknowledge<'_> {
-    /// Encodes `data` as the acknowledgement.
-    pub fn with<T: Serialize + ?Sized>(self, data: &T) -> Result<Encoded, EncodeError> {
-        Encoded::ack(self.namespace, self.id, data)
+    /// Whether the client waits for an acknowledgement.
+    pub fn is_awaited(self) -> bool {
+        self.id.is_some()
     }
 
-    /// Encodes the acknowledgement that tells of an error.
-    pub fn error(self, error: &impl fmt::Display) -> Result<Encoded, EncodeError> {
-        self.with(&ErrorReply { error: error.to_string() })
+    /// Answers with `data`. If that cannot be encoded, the client is told of the error instead.
+    pub fn with<T: Serialize + ?Sized>(self, data: &T) -> Answer {
+        let Some(id) = self.id else { return Answer::default() };
+        match self.format.ack(self.namespace, id, data) {
+            Ok(packet) => Answer { packet: Some(packet), ..Answer::default() },
+            Err(error) => self.failed(EventFailure::Reply(error)),
+        }
+    }
+
+    /// Answers that there was an error.
+    pub fn error(self, error: &impl fmt::Display) -> Answer {
+        let message = error.to_string();
+        match self.error_packet(&message) {
+            Some(Ok(packet)) => Answer { packet: Some(packet), failed: true, failure: None },
+            Some(Err(error)) => self.failed(EventFailure::Reply(error)),
+            None => self.failed(EventFailure::Handler(message)),
+        }
+    }
+
+    /// Answers that something failed of which the error hook is to hear in any case.
+    pub(crate) fn failed(self, failure: EventFailure) -> Answer {
+        let packet = self.error_packet(&failure.told_to_client()).and_then(Result::ok);
+        Answer { packet, failed: true, failure: Some(Box::new(failure)) }
+    }
+
+    fn error_packet(self, error: &str) -> Option<Result<Encoded, EncodeError>> {
+        Some(self.format.ack(self.namespace, self.id?, &ErrorReply { error }))
     }
 }
 
 #[derive(Serialize)]
-struct ErrorReply {
-    error: String,
+struct ErrorReply<'a> {
+    error: &'a str,
+}
+
+/// What has been answered to an event, or that nothing has.
+#[derive(Debug, Default)]
+#[must_use = "the client waits for the answer"]
+pub struct Answer {
+    pub(crate) packet: Option<Encoded>,
+    pub(crate) failed: bool,
+    /// What nobody has been told of yet.
+    pub(crate) failure: Option<Box<EventFailure>>,
+}
+
+impl Answer {
+    /// Whether the event failed: its data did not decode, or its handler returned an error or panicked.
+    pub fn is_error(&self) -> bool {
+        self.failed
+    }
+
+    /// Whether the client gets an acknowledgement.
+    pub fn is_sent(&self) -> bool {
+        self.packet.is_some()
+    }
 }
 
 /// An acknowledgement that carries `T`.
@@ -49,22 +108,28 @@ struct ErrorReply {
 pub struct Ack<T>(pub T);
 
 impl Reply for () {
-    fn encode(self, _: Acknowledge<'_>) -> Option<Result<Encoded, EncodeError>> {
-        None
+    fn answer(self, _: Acknowledge<'_>) -> Answer {
+        Answer::default()
+    }
+}
+
+impl Reply for Answer {
+    fn answer(self, _: Acknowledge<'_>) -> Answer {
+        self
     }
 }
 
 impl<T: Serialize + Send + 'static> Reply for Ack<T> {
-    fn encode(self, ack: Acknowledge<'_>) -> Option<Result<Encoded, EncodeError>> {
-        Some(ack.with(&self.0))
+    fn answer(self, ack: Acknowledge<'_>) -> Answer {
+        ack.with(&self.0)
     }
 }
 
 impl<R: Reply, E: fmt::Display + Send + 'static> Reply for Result<R, E> {
-    fn encode(self, ack: Acknowledge<'_>) -> Option<Result<Encoded, EncodeError>> {
+    fn answer(self, ack: Acknowledge<'_>) -> Answer {
         match self {
-            Ok(reply) => reply.encode(ack),
-            Err(error) => Some(ack.error(&error)),
+            Ok(reply) => reply.answer(ack),
+            Err(error) => ack.error(&error),
         }
     }
 }
@@ -72,19 +137,53 @@ impl<R: Reply, E: fmt::Display + Send + 'static> Reply for Result<R, E> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::packet::MAX_ATTACHMENTS;
+    use engineio::Message;
 
-    fn text(reply: impl Reply) -> Option<String> {
-        let ack = Acknowledge { namespace: "/a", id: AckId::new(7).unwrap() };
-        reply.encode(ack).map(|encoded| encoded.unwrap().text().to_string())
+    const FORMAT: Format = Format::Default { max_attachments: MAX_ATTACHMENTS };
+
+    fn answer(id: Option<u64>, reply: impl Reply) -> Answer {
+        reply.answer(Acknowledge { format: &FORMAT, namespace: "/a", id: id.and_then(AckId::new) })
+    }
+
+    fn text(answer: &Answer) -> Option<String> {
+        let first = answer.packet.as_ref()?.messages().next();
+        let Some(Message::Text(text)) = first.map(|first| first.message().clone()) else { panic!("text") };
+        Some(text.to_string())
     }
 
     #[test]
     fn replies() {
-        assert_eq!(text(()), None);
-        assert_eq!(text(Ack(())).unwrap(), "3/a,7[]");
-        assert_eq!(text(Ack((1, "two"))).unwrap(), r#"3/a,7[1,"two"]"#);
-        assert_eq!(text(Ok::<_, String>(Ack(1))).unwrap(), "3/a,7[1]");
-        assert_eq!(text(Ok::<_, String>(())), None);
-        assert_eq!(text(Err::<Ack<()>, _>("full")).unwrap(), r#"3/a,7[{"error":"full"}]"#);
+        for (reply, expected) in [
+            (answer(Some(7), ()), None),
+            (answer(Some(7), Ack(())), Some("3/a,7[]")),
+            (answer(Some(7), Ack((1, "two"))), Some(r#"3/a,7[1,"two"]"#)),
+            (answer(Some(7), Ok::<_, String>(Ack(1))), Some("3/a,7[1]")),
+            (answer(Some(7), Ok::<_, String>(())), None),
+            (answer(Some(7), Err::<Ack<()>, _>("full")), Some(r#"3/a,7[{"error":"full"}]"#)),
+            (answer(None, Ack(1)), None),
+        ] {
+            assert_eq!(text(&reply).as_deref(), expected);
+            assert_eq!(reply.is_error(), expected.is_some_and(|text| text.contains("error")));
+            assert!(reply.failure.is_none());
+        }
+    }
+
+    #[test]
+    fn an_error_that_no_client_hears_of_is_kept_for_the_hook() {
+        let unheard = answer(None, Err::<(), _>("full"));
+        assert!(unheard.is_error() && !unheard.is_sent());
+        assert_eq!(unheard.failure.unwrap().to_string(), "full");
+    }
+
+    #[test]
+    fn a_reply_that_cannot_be_encoded_is_an_error_for_both() {
+        let map = std::collections::BTreeMap::from([([1], 2)]);
+        let unencodable = answer(Some(7), Ack(map));
+        assert_eq!(
+            text(&unencodable).unwrap(),
+            r#"3/a,7[{"error":"reply: data cannot be encoded: key must be a string"}]"#
+        );
+        assert!(unencodable.failure.is_some());
     }
 }

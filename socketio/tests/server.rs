@@ -5,7 +5,7 @@ mod client;
 use bytes::Bytes;
 use client::{Client, Received};
 use serde_json::{Value, json};
-use socketio::{Ack, AckError, Broadcast, Event, Namespace, Refusal, SendError, Server, Socket};
+use socketio::{Ack, AckError, Broadcast, Event, Limits, Namespace, Refusal, SendError, Server, Socket};
 use std::{
     sync::{
         Arc,
@@ -350,11 +350,19 @@ async fn a_panic_loses_its_event_only() {
             panic!("{}", "later")
         },
     );
+    let (note, mut noted) = notes();
+    let root = root.on_error(move |_, error| note.send(error.to_string()).unwrap());
     let server = serve(root);
     let (mut client, _) = Client::join(&server, ["/"]).await;
-    client.send_all([r#"21["now"]"#, r#"22["later"]"#].map(String::from)).await;
+    client.send_all([r#"21["now"]"#, r#"22["later"]"#, r#"2["now"]"#].map(String::from)).await;
+    for id in [1, 2] {
+        assert_eq!(client.text().await, format!(r#"3{id}[{{"error":"internal server error"}}]"#));
+    }
     quiet(&mut client).await;
-    quiet(&mut client).await;
+    let mut told = [noted.recv().await, noted.recv().await, noted.recv().await].map(Option::unwrap);
+    told.sort();
+    let now = r#"event "now": panic: at once"#;
+    assert_eq!(told, [r#"event "later": panic: later"#, now, now]);
 }
 
 #[tokio::test]
@@ -385,7 +393,8 @@ async fn handlers_start_in_order_and_wait_aside() {
             noter.send(format!("start {n}")).unwrap();
             async move { Ack(n) }
         });
-    let server = Server::builder().namespace("/", root).max_parked(2).build();
+    let server =
+        Server::builder().namespace("/", root).limits(Limits { parked: 2, ..Limits::default() }).build();
     let (mut client, _) = Client::join(&server, ["/"]).await;
     client
         .send_all([r#"20["wait",0]"#, r#"21["go",1]"#, r#"22["wait",2]"#, r#"23["go",3]"#].map(String::from))

@@ -185,6 +185,25 @@ impl Connection {
         .await
     }
 
+    /// Waits until the outbox has room, for a [`try_send`](Self::try_send) that is likely to succeed.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`].
+    pub async fn ready(&self) -> Result<(), SendError> {
+        std::future::poll_fn(|cx| {
+            let mut inlet = self.shared.lock();
+            if inlet.phase != Phase::Open {
+                return Poll::Ready(Err(SendError::Closed));
+            }
+            if !inlet.outbox.is_full() {
+                return Poll::Ready(Ok(()));
+            }
+            inlet.wait(cx.waker());
+            Poll::Pending
+        })
+        .await
+    }
+
     /// Closes the connection when all that is queued has been sent.
     pub fn close(&self) {
         self.close_as(Close::AfterFlush, CloseReason::ForcedClose);
@@ -193,6 +212,11 @@ impl Connection {
     /// Closes the connection at once; what is queued is dropped.
     pub fn close_now(&self) {
         self.close_as(Close::Now, CloseReason::ForcedClose);
+    }
+
+    /// Closes the connection when all that is queued has been sent, for a reason that its handler will be told.
+    pub fn close_gently(&self, reason: CloseReason) {
+        self.close_as(Close::AfterFlush, reason);
     }
 
     /// Closes the connection at once for a reason that its handler will be told.

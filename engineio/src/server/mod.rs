@@ -159,6 +159,23 @@ impl Server {
         self.inner.registry.find(sid)
     }
 
+    /// Stops accepting and refuses new connections, for good; the open ones stay. The beginning of a
+    /// [`shutdown`](Self::shutdown) that closes them one after another before it.
+    pub fn stop_accepting(&self) {
+        self.inner.stage.send_if_modified(|stage| {
+            let serving = *stage == Stage::Serving;
+            if serving {
+                *stage = Stage::Draining;
+            }
+            serving
+        });
+    }
+
+    /// Waits until no connection is open and all their handlers have ended.
+    pub async fn all_ended(&self) {
+        self.inner.connections.ended().await;
+    }
+
     /// Ends everything in good order: stops accepting, refuses new connections, lets the open ones take what is
     /// queued for them, closes them, and returns when all have ended or `deadline` has passed.
     ///
@@ -166,7 +183,7 @@ impl Server {
     /// The number of connections that had not ended by the deadline. They have been closed at once, and their
     /// handlers told.
     pub async fn shutdown(&self, deadline: Duration) -> Result<(), usize> {
-        self.inner.stage.send_replace(Stage::Draining);
+        self.stop_accepting();
         for connection in self.connections() {
             connection.close_as(Close::AfterFlush, CloseReason::ServerShutdown);
         }

@@ -21,7 +21,9 @@ pub(crate) use write::write;
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use std::borrow::Cow;
 
 /// What an event or acknowledgement carries: JSON text, not decoded yet, and attachments.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +38,28 @@ impl Arguments {
     /// `json` must be an array that was checked, placeholders included.
     pub(crate) fn new(json: ByteString, skipped: usize) -> Self {
         Self { json, skipped, attachments: Vec::new() }
+    }
+
+    /// The arguments that `data` makes, after `name`, if any, and with `last` as one more.
+    pub(crate) fn encode<D: Serialize + ?Sized>(
+        name: Option<&str>,
+        data: &D,
+        last: Option<&str>,
+    ) -> serde_json::Result<Self> {
+        let mut json = Vec::new();
+        let attachments = write(&mut json, name, data, last)?;
+        let json = String::from_utf8(json).expect("serde_json writes UTF-8");
+        Ok(Self { json: json.into(), skipped: usize::from(name.is_some()), attachments })
+    }
+
+    /// The same with a string as one argument more, if there is one.
+    pub(crate) fn with_last(&self, last: Option<&str>) -> Cow<'_, Self> {
+        let Some(last) = last else { return Cow::Borrowed(self) };
+        let array = self.json.trim_end();
+        let array = array.strip_suffix(']').expect("arguments are an array").trim_end();
+        let separator = if array.ends_with('[') { "" } else { "," };
+        let json = format!("{array}{separator}{}]", Value::from(last)).into();
+        Cow::Owned(Self { json, ..self.clone() })
     }
 
     pub(crate) fn attach(&mut self, attachments: Vec<Bytes>) {
@@ -70,7 +94,7 @@ impl Arguments {
 /// Data of a peer that is not what a handler asked for.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct DecodeError(#[from] serde_json::Error);
+pub struct DecodeError(#[from] pub(crate) serde_json::Error);
 
 #[cfg(test)]
 mod tests;

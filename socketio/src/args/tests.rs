@@ -1,5 +1,4 @@
 use super::*;
-use crate::packet::{AckId, Encoded};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -10,11 +9,7 @@ fn arguments(json: &str) -> Arguments {
 
 /// The arguments of an event that carries `data`, as its receiver would have them.
 fn sent<D: Serialize + ?Sized>(data: &D) -> Arguments {
-    let encoded = Encoded::ack("/", AckId::new(0).unwrap(), data).unwrap();
-    let at = encoded.text().find('[').unwrap();
-    let mut arguments = Arguments::new(encoded.text()[at..].into(), 0);
-    arguments.attach(encoded.attachments().to_vec());
-    arguments
+    Arguments::encode(None, data, None).unwrap()
 }
 
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]

@@ -9,21 +9,26 @@ use serde::{
 use serde_json::ser::Formatter;
 use std::{fmt, io, mem};
 
-/// Appends the array of `name`, if any, and the arguments that `data` makes; returns the byte buffers in it.
+/// Appends the array of `name`, if any, the arguments that `data` makes, and `last`, if any; returns the byte
+/// buffers in it.
 pub(crate) fn write<D: Serialize + ?Sized>(
     text: &mut Vec<u8>,
     name: Option<&str>,
     data: &D,
+    last: Option<&str>,
 ) -> serde_json::Result<Vec<Bytes>> {
     text.push(b'[');
     let mut array = Array { text, attachments: Vec::new(), is_empty: true };
     if let Some(name) = name {
-        array.push(name)?;
+        array.push_str(name)?;
     }
     match data.serialize(Spread(&mut array)) {
         Err(NotSpread::OneArgument) => array.push(data)?,
         Err(NotSpread::Failed(error)) => return Err(error),
         Ok(()) => {}
+    }
+    if let Some(last) = last {
+        array.push_str(last)?;
     }
     array.text.push(b']');
     Ok(array.attachments)

@@ -2,16 +2,21 @@
 
 use super::{
     Shared,
+    admission::{Admitted, Recovered, admit},
+    deadlines::Deadlines,
     link::{Link, Request},
     socket::Socket,
     task::{Outcome, Task},
+    turns::{Turn, Turns},
 };
 use crate::{
     connection::{Connection, Incoming, IncomingEvent},
-    decoder::Decoder,
+    encoded::{EncodeError, Encoded},
     error::{DisconnectReason, Refusal},
-    packet::Encoded,
+    limits::Limit,
+    parser::AnyDecoder,
 };
+use bytestring::ByteString;
 use engineio::{CloseReason, Handler, Message};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use serde::Serialize;
@@ -20,147 +25,257 @@ use std::{
     sync::Arc,
     task::{Context, Poll},
 };
-use tokio::time::Sleep;
 
 /// Handles one connection: decodes, applies the rules, and runs the handlers.
 pub(super) struct Dispatcher {
     server: Arc<Shared>,
     link: Arc<Link>,
-    decoder: Decoder,
+    decoder: AnyDecoder,
+    /// Bytes of the messages of the packet that is being received.
+    received: usize,
     connection: Connection<Socket>,
-    /// Until the first namespace is joined.
-    connect_timeout: Option<Pin<Box<Sleep>>>,
+    deadlines: Deadlines,
     /// Handlers that wait; boxed and absent while there are none, as in a connection that is idle.
     parked: Option<Box<FuturesUnordered<Task>>>,
-    /// Nothing the client sends matters any more.
-    closing: bool,
+    /// What waits for its turn in ordered namespaces.
+    turns: Option<Box<Turns>>,
+    /// Why nothing that the client sends matters any more.
+    ending: Option<DisconnectReason>,
+    /// The connection is closed as soon as no handler is running.
+    draining: bool,
 }
 
 impl Dispatcher {
     pub(super) fn new(server: Arc<Shared>, connection: engineio::Connection) -> Self {
-        let connect_timeout = Some(Box::pin(tokio::time::sleep(server.connect_timeout)));
+        let common = &server.common;
+        let address = connection.remote_addr().map(|address| address.ip());
+        let link = Arc::new(Link::new(connection, common.policy.address_meter(address)));
+        let limits = &common.policy.limits;
         Self {
-            server,
-            link: Arc::new(Link::new(connection)),
-            decoder: Decoder::default(),
+            link,
+            decoder: common.format.decoder(limits.attachment_bytes),
+            received: 0,
             connection: Connection::default(),
-            connect_timeout,
+            deadlines: Deadlines::new(server.connect_timeout, limits.attachment_timeout),
             parked: None,
-            closing: false,
+            turns: None,
+            ending: None,
+            draining: false,
+            server,
+        }
+    }
+
+    /// Has something run handlers of a socket: now or, in an ordered namespace, when it is its turn.
+    fn run(&mut self, socket: &Socket, turn: Turn, cx: &mut Context<'_>) {
+        let turn = if socket.live().blueprint.ordered {
+            match self.turns.get_or_insert_default().enter(socket.0.id, turn) {
+                Some(turn) => turn,
+                None => return,
+            }
+        } else {
+            turn
+        };
+        match Task::of_turn(socket, turn) {
+            Some(task) => self.start(task, cx),
+            None => self.next_turn(socket, cx),
         }
     }
 
     /// Runs `task` up to where it first waits.
-    fn start(&mut self, mut task: Task, cx: &mut Context<'_>) {
+    fn start(&mut self, task: Task, cx: &mut Context<'_>) {
+        if let Some(outcome) = self.poll_first(task, cx) {
+            self.finish(outcome, cx);
+        }
+    }
+
+    fn poll_first(&mut self, mut task: Task, cx: &mut Context<'_>) -> Option<Outcome> {
         match Pin::new(&mut task).poll(cx) {
-            Poll::Ready(outcome) => self.finish(outcome, cx),
-            Poll::Pending => self.parked.get_or_insert_default().push(task),
+            Poll::Ready(outcome) => Some(outcome),
+            Poll::Pending => {
+                self.parked.get_or_insert_default().push(task);
+                None
+            }
         }
     }
 
     fn finish(&mut self, outcome: Outcome, cx: &mut Context<'_>) {
         match outcome {
-            Outcome::Decided(socket, decision) => self.decide(socket, decision, cx),
-            Outcome::Done => {}
-            Outcome::Reply(socket, packet) => {
-                if socket.is_connected() {
+            Outcome::Decided { path, decision } => self.decide(&path, decision, cx),
+            Outcome::Answered { socket, name, answer } => {
+                if let Some(packet) = answer.packet.filter(|_| socket.is_connected()) {
                     self.link.send_control(&packet);
                 }
+                socket.report_failure(&name, answer.failure);
+                self.next_turn(&socket, cx);
+            }
+            Outcome::Done(socket) => self.next_turn(&socket, cx),
+        }
+    }
+
+    /// A handler of `socket` has ended: runs what waits for it, up to the next that waits itself.
+    fn next_turn(&mut self, socket: &Socket, cx: &mut Context<'_>) {
+        while let Some(turn) = self.turns.as_mut().and_then(|turns| turns.next(socket.0.id)) {
+            let Some(task) = Task::of_turn(socket, turn) else { continue };
+            match self.poll_first(task, cx) {
+                None => return,
+                Some(Outcome::Answered { name, answer, .. }) => {
+                    if let Some(packet) = answer.packet.filter(|_| socket.is_connected()) {
+                        self.link.send_control(&packet);
+                    }
+                    socket.report_failure(&name, answer.failure);
+                }
+                Some(Outcome::Decided { .. } | Outcome::Done(_)) => {}
             }
         }
     }
 
-    fn connect(&mut self, namespace: &str, auth: Option<&str>, cx: &mut Context<'_>) {
-        let Some(live) = self.server.namespaces.get(namespace) else {
-            self.refuse(namespace, &Refusal::new("Invalid namespace"));
+    fn connect(&mut self, path: &ByteString, payload: Option<ByteString>, cx: &mut Context<'_>) {
+        if self.draining {
+            self.refuse(path, &Refusal::new("server shutting down"));
             return;
-        };
-        self.connection.begin(Arc::clone(&live.path));
-        let socket = Socket::new(Arc::clone(live), Arc::clone(&self.link), auth);
-        if live.blueprint.middleware.is_empty() {
-            self.decide(socket, Ok(()), cx);
-        } else {
-            self.start(Task::admission(socket), cx);
         }
+        let policy = &self.server.common.policy;
+        if self.connection.len() >= policy.limits.namespaces {
+            policy.judge(Limit::Namespaces, &self.link, None);
+            self.refuse(path, &Refusal::new(Limit::Namespaces.to_string()));
+            return;
+        }
+        let path = self.server.namespaces.shared_path(path).unwrap_or_else(|| (**path).into());
+        self.connection.begin(Arc::clone(&path));
+        let admission = admit(Arc::clone(&self.server), Arc::clone(&self.link), Arc::clone(&path), payload);
+        self.start(Task::admission(path, admission), cx);
     }
 
-    fn decide(&mut self, socket: Socket, decision: Result<(), Refusal>, cx: &mut Context<'_>) {
-        if self.closing {
-            socket.abandon();
-            return;
-        }
+    fn decide(&mut self, path: &Arc<str>, decision: Result<Admitted, Refusal>, cx: &mut Context<'_>) {
         match decision {
-            Ok(()) => {
-                self.connect_timeout = None;
-                self.connection.admit(Arc::clone(&socket.live().path), socket.clone());
-                let consent = Encoded::connect(socket.namespace(), &Consent { sid: socket.id() });
-                self.link.send_control(&consent.expect("a string encodes"));
-                // Only now, so that no broadcast overtakes the consent.
-                socket.open();
-                if let Some(task) = Task::connected(socket) {
-                    self.start(task, cx);
+            Ok(admitted) if self.ending.is_some() => {
+                let live = Arc::clone(admitted.socket().live());
+                drop(admitted);
+                self.server.namespaces.clean(&live);
+            }
+            Ok(mut admitted) => {
+                let recovered = admitted.recovered.take();
+                let socket = admitted.into_socket();
+                self.deadlines.joined();
+                self.connection.admit(Arc::clone(path), socket.clone());
+                if self.open(&socket, recovered) {
+                    self.run(&socket, Turn::Connected, cx);
+                } else {
+                    // It has missed more than is kept, after it was told the opposite by none but middleware.
+                    self.fail(&"packets of a recovered socket are gone", cx);
                 }
             }
+            Err(_) if self.ending.is_some() => {}
             Err(refusal) => {
-                socket.abandon();
-                self.connection.refuse(socket.namespace());
-                self.refuse(socket.namespace(), &refusal);
+                self.connection.refuse(path);
+                self.refuse(path, &refusal);
             }
         }
+    }
+
+    /// Tells the client that it has joined, after what it has missed; the client keeps that until then.
+    fn open(&self, socket: &Socket, recovered: Option<Recovered>) -> bool {
+        let pid = socket.0.pid.as_ref().map(|pid| pid.as_str());
+        let consent =
+            self.server.common.format.connect(socket.namespace(), &Consent { sid: socket.id(), pid });
+        let open = |missed: Vec<Encoded>| {
+            missed.iter().for_each(|packet| self.link.send_control(packet));
+            self.send(consent);
+            // Only now, so that no broadcast overtakes the consent.
+            socket.open();
+        };
+        let Some(Recovered { saved, offset }) = recovered else {
+            open(Vec::new());
+            return true;
+        };
+        let mut open = Some(open);
+        let live = socket.live();
+        live.adapter.resume(&live.local, &saved, &offset, &mut |missed| {
+            if let Some(open) = open.take() {
+                open(missed);
+            }
+        })
     }
 
     fn refuse(&self, namespace: &str, refusal: &Refusal) {
-        let packet = Encoded::connect_error(namespace, refusal).expect("a JSON value encodes");
-        self.link.send_control(&packet);
+        self.send(self.server.common.format.connect_error(namespace, refusal));
     }
 
-    fn event(&mut self, socket: Socket, event: IncomingEvent, cx: &mut Context<'_>) {
+    /// Sends what only a parser of the program's choice can fail to encode.
+    fn send(&self, packet: Result<Encoded, EncodeError>) {
+        match packet {
+            Ok(packet) => self.link.send_control(&packet),
+            Err(error) => {
+                tracing::error!(%error, "closing a connection that cannot be answered");
+                self.link.connection.close();
+            }
+        }
+    }
+
+    fn event(&mut self, socket: &Socket, event: IncomingEvent, bytes: usize, cx: &mut Context<'_>) {
         if !socket.is_connected() {
             return;
         }
-        match Task::event(socket, event) {
-            Ok(task) => self.start(task, cx),
-            Err(event) => tracing::debug!(event = event.name(), "no handler"),
+        if let Some(limit) = self.server.common.policy.count_event(socket, bytes) {
+            self.refuse_event(socket, &event, &limit);
+            socket.exceeded(limit);
+            return;
+        }
+        if self.draining {
+            self.refuse_event(socket, &event, &"server shutting down");
+            return;
+        }
+        if let Some(task) = Task::catch_all(socket, &event) {
+            self.start(task, cx);
+        }
+        self.run(socket, Turn::Event(event), cx);
+    }
+
+    fn refuse_event(&self, socket: &Socket, event: &IncomingEvent, why: &impl std::fmt::Display) {
+        if let Some(packet) = socket.acknowledge_for(event.id).error(why).packet {
+            self.link.send_control(&packet);
         }
     }
 
-    /// Runs the disconnect handler of a socket that is no longer part of the connection.
-    fn disconnected(&mut self, socket: Socket, reason: DisconnectReason, cx: &mut Context<'_>) {
+    /// Runs the disconnect handlers of a socket that is no longer part of the connection.
+    fn disconnected(&mut self, socket: &Socket, reason: DisconnectReason, cx: &mut Context<'_>) {
         // Whoever ended it first has named the reason: if not the caller, it was a call on the socket.
-        let reason = if socket.end() { reason } else { DisconnectReason::ServerNamespaceDisconnect };
-        if let Some(task) = Task::disconnected(socket, reason) {
-            self.start(task, cx);
-        }
+        let reason = if socket.end(&reason) { reason } else { DisconnectReason::ServerNamespaceDisconnect };
+        self.server.namespaces.clean(socket.live());
+        self.run(socket, Turn::Disconnected(reason), cx);
     }
 
     /// Closes the connection because of what the client did.
-    fn fail(&mut self, error: &dyn std::error::Error) {
+    fn fail(&mut self, error: &dyn std::fmt::Display, cx: &mut Context<'_>) {
         tracing::debug!(%error, "closing the connection");
-        self.close();
+        self.close(DisconnectReason::ForcedClose, cx);
     }
 
-    fn close(&mut self) {
-        self.closing = true;
-        self.decoder = Decoder::default();
+    fn close(&mut self, reason: DisconnectReason, cx: &mut Context<'_>) {
+        for socket in self.connection.dismiss(|_| true) {
+            self.disconnected(&socket, reason.clone(), cx);
+        }
+        self.ending = Some(reason);
         self.link.connection.close();
     }
 
     /// Does what calls on the sockets have asked for.
     fn attend(&mut self, cx: &mut Context<'_>) {
         match self.link.take_request(cx) {
-            Request::Nothing => {}
-            Request::NoticeDisconnected => {
-                for socket in self.connection.dismiss(|socket| !socket.is_connected()) {
-                    self.disconnected(socket, DisconnectReason::ServerNamespaceDisconnect, cx);
-                }
-            }
+            Request::Nothing => return,
+            Request::NoticeDisconnected => {}
+            Request::Drain => self.draining = true,
             Request::Close => {
                 for socket in self.connection.dismiss(|_| true) {
-                    self.link.send_control(&Encoded::disconnect(socket.namespace()));
-                    self.disconnected(socket, DisconnectReason::ServerNamespaceDisconnect, cx);
+                    self.send(self.server.common.format.disconnect(socket.namespace()));
+                    self.disconnected(&socket, DisconnectReason::ServerNamespaceDisconnect, cx);
                 }
-                self.close();
+                self.close(DisconnectReason::ServerNamespaceDisconnect, cx);
             }
+            Request::CloseForLimit(limit) => self.close(DisconnectReason::LimitExceeded(limit), cx),
+        }
+        for socket in self.connection.dismiss(|socket| !socket.is_connected()) {
+            self.disconnected(&socket, DisconnectReason::ServerNamespaceDisconnect, cx);
         }
     }
 
@@ -174,57 +289,66 @@ impl Dispatcher {
         }
     }
 
-    fn poll_connect_timeout(&mut self, cx: &mut Context<'_>) {
-        let expired =
-            self.connect_timeout.as_mut().is_some_and(|timeout| timeout.as_mut().poll(cx).is_ready());
-        if expired {
-            self.connect_timeout = None;
-            tracing::debug!("closing a connection that joined no namespace");
-            self.close();
-        }
+    /// How many handlers wait, for whatever.
+    fn parked(&self) -> usize {
+        let waiting = self.turns.as_ref().map_or(0, |turns| turns.waiting());
+        self.parked.as_ref().map_or(0, |parked| parked.len()) + waiting
     }
 }
 
 impl Handler for Dispatcher {
     fn on_message(&mut self, message: Message, cx: &mut Context<'_>) {
-        if self.closing {
+        if self.ending.is_some() {
             return;
         }
+        self.received += message.len();
         let packet = match self.decoder.handle_message(message) {
             Ok(Some(packet)) => packet,
-            Ok(None) => return,
-            Err(error) => return self.fail(&error),
+            Ok(None) => return self.deadlines.wait_for_attachment(),
+            Err(error) => return self.fail(&error, cx),
         };
+        self.deadlines.packet_complete();
+        let bytes = std::mem::take(&mut self.received);
         match self.connection.handle_packet(packet) {
             Ok(Incoming::Event(socket, event)) => {
                 let socket = socket.clone();
-                self.event(socket, event, cx);
+                self.event(&socket, event, bytes, cx);
             }
             Ok(Incoming::Ack(socket, id, arguments)) => socket.acknowledge(id, arguments),
-            Ok(Incoming::Connect { namespace, payload }) => self.connect(&namespace, payload.as_deref(), cx),
+            Ok(Incoming::Connect { namespace, payload }) => self.connect(&namespace, payload, cx),
             Ok(Incoming::Disconnect(socket)) => {
-                self.disconnected(socket, DisconnectReason::ClientNamespaceDisconnect, cx);
+                self.disconnected(&socket, DisconnectReason::ClientNamespaceDisconnect, cx);
             }
-            Ok(Incoming::Nothing) => {}
-            Err(violation) => self.fail(&violation),
+            Ok(_) => {}
+            Err(violation) => self.fail(&violation, cx),
+        }
+    }
+
+    fn on_upgrade(&mut self, cx: &mut Context<'_>) {
+        for socket in self.connection.joined().cloned().collect::<Vec<_>>() {
+            self.run(&socket, Turn::Upgraded, cx);
         }
     }
 
     fn on_close(&mut self, reason: CloseReason, cx: &mut Context<'_>) {
-        self.closing = true;
-        self.connect_timeout = None;
-        let reason = DisconnectReason::from(reason);
+        self.deadlines.joined();
+        let reason = self.ending.get_or_insert_with(|| reason.into()).clone();
         for socket in self.connection.close() {
-            self.disconnected(socket, reason.clone(), cx);
+            self.disconnected(&socket, reason.clone(), cx);
         }
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.attend(cx);
-        self.poll_connect_timeout(cx);
+        if let Poll::Ready(expired) = self.deadlines.poll_expired(cx) {
+            self.fail(&expired, cx);
+        }
         self.poll_parked(cx);
-        let parked = self.parked.as_ref().map_or(0, |parked| parked.len());
-        if parked < self.server.max_parked { Poll::Ready(()) } else { Poll::Pending }
+        let parked = self.parked();
+        if self.draining && parked == 0 {
+            self.link.connection.close_gently(CloseReason::ServerShutdown);
+        }
+        if parked < self.server.common.policy.limits.parked { Poll::Ready(()) } else { Poll::Pending }
     }
 
     fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -233,8 +357,11 @@ impl Handler for Dispatcher {
     }
 }
 
-/// Payload of the CONNECT packet that tells a client its public id.
+/// Payload of the CONNECT packet that tells a client its public id, and the private one by which it can
+/// recover.
 #[derive(Serialize)]
 struct Consent<'a> {
     sid: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<&'a str>,
 }

@@ -1,9 +1,13 @@
 //! What the sockets of one connection share with the task that drives it.
 
-use crate::packet::Encoded;
+use super::policy::Meter;
+use crate::{encoded::Encoded, limits::Limit};
 use futures_util::task::AtomicWaker;
 use std::{
-    sync::atomic::{AtomicU8, Ordering},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU8, Ordering},
+    },
     task::Context,
 };
 
@@ -12,22 +16,31 @@ pub(super) struct Link {
     pub(super) connection: engineio::Connection,
     requests: AtomicU8,
     task: AtomicWaker,
+    /// What all connections from the client's address are measured by.
+    meter: Option<Arc<Mutex<Meter>>>,
 }
 
-/// What is asked of the connection's task, by calls on sockets from anywhere.
+/// What is asked of the connection's task, by calls from anywhere. A greater request includes the lesser.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Request {
-    /// Nothing.
     Nothing,
     /// Some socket was disconnected: its disconnect handler is to run.
     NoticeDisconnected,
+    /// The server is shutting down: the connection is to be closed when no handler is running.
+    Drain,
     /// All sockets are to be disconnected, and the connection.
     Close,
+    /// The connection is to be closed as the client is over a limit.
+    CloseForLimit(Limit),
 }
 
 impl Link {
-    pub(super) fn new(connection: engineio::Connection) -> Self {
-        Self { connection, requests: AtomicU8::new(Request::Nothing as u8), task: AtomicWaker::new() }
+    pub(super) fn new(connection: engineio::Connection, meter: Option<Arc<Mutex<Meter>>>) -> Self {
+        Self { connection, requests: AtomicU8::new(0), task: AtomicWaker::new(), meter }
+    }
+
+    pub(super) fn meter(&self) -> Option<&Mutex<Meter>> {
+        self.meter.as_deref()
     }
 
     /// Sends what answers the client, or ends something: it never waits, nor fails but on a closed
@@ -37,22 +50,39 @@ impl Link {
         self.connection.force_send_all(packet.messages()).ok();
     }
 
-    /// Makes a request, unless a greater one is pending.
-    pub(super) fn request(&self, request: Request) {
-        self.requests.fetch_max(request as u8, Ordering::Release);
+    pub(super) fn notice_disconnected(&self) {
+        self.request(1);
+    }
+
+    pub(super) fn drain(&self) {
+        self.request(2);
+    }
+
+    pub(super) fn close(&self) {
+        self.request(3);
+    }
+
+    pub(super) fn close_for(&self, limit: Limit) {
+        self.request(4 + limit as u8);
+    }
+
+    fn request(&self, request: u8) {
+        self.requests.fetch_max(request, Ordering::Release);
         self.task.wake();
     }
 
-    /// Takes the pending request; the task is woken for later ones.
+    /// Takes the greatest request; the task is woken for later ones.
     pub(super) fn take_request(&self, cx: &Context<'_>) -> Request {
         self.task.register(cx.waker());
-        if self.requests.load(Ordering::Acquire) == Request::Nothing as u8 {
+        if self.requests.load(Ordering::Acquire) == 0 {
             return Request::Nothing;
         }
-        if self.requests.swap(Request::Nothing as u8, Ordering::AcqRel) == Request::Close as u8 {
-            Request::Close
-        } else {
-            Request::NoticeDisconnected
+        match self.requests.swap(0, Ordering::AcqRel) {
+            0 => Request::Nothing,
+            1 => Request::NoticeDisconnected,
+            2 => Request::Drain,
+            3 => Request::Close,
+            limit => Request::CloseForLimit(Limit::ALL[usize::from(limit - 4)]),
         }
     }
 }

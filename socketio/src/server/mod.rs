@@ -1,27 +1,53 @@
 //! The server: namespaces on an Engine.IO server.
 
+mod acks;
+mod admission;
 mod broadcast;
+mod builder;
+mod deadlines;
 mod dispatch;
+mod emitter;
+mod handle;
+mod handler;
 mod link;
+mod live;
+mod membership;
 mod namespace;
+mod namespaces;
+mod policy;
+mod remote;
+mod room;
 mod rooms;
 mod socket;
 mod task;
+mod turns;
 
+pub use acks::{AckSink, AckStream, Answers, SocketAnswer};
 pub use broadcast::Broadcast;
-pub use namespace::{Namespace, NamespaceHandle};
-pub use rooms::Room;
-pub use socket::Socket;
+pub use builder::ServerBuilder;
+pub use emitter::Emitter;
+pub use handle::{NamespaceHandle, ServerEmitError};
+pub use handler::Next;
+pub(crate) use live::LiveNamespace;
+pub use namespace::Namespace;
+pub use namespaces::NamespaceRequest;
+pub use policy::LimitExceeded;
+pub use remote::{Fetched, HandshakeInfo, RemoteSocket, ServerAnswers, SocketInfo};
+pub use room::{IntoRooms, Room};
+pub use rooms::{RoomEvent, Target};
+pub use socket::{Once, OnceError, Socket};
 
-use crate::{event::EventName, packet::EncodeError};
-use bytes::Bytes;
+use crate::{encoded::EncodeError, event::EventName};
 use dispatch::Dispatcher;
-use namespace::LiveNamespace;
+use live::Common;
+use namespaces::Namespaces;
+use rand::{Rng, seq::SliceRandom};
 use serde::Serialize;
-use std::{collections::HashMap, fmt, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::HashSet, fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, ToSocketAddrs},
+    time::{Instant, sleep_until, timeout_at},
 };
 
 /// A Socket.IO server. A clone is another handle of the same server.
@@ -33,9 +59,9 @@ pub struct Server {
 
 /// What all connections of a server share.
 struct Shared {
-    namespaces: HashMap<Arc<str>, Arc<LiveNamespace>>,
+    namespaces: Arc<Namespaces>,
+    common: Arc<Common>,
     connect_timeout: Duration,
-    max_parked: usize,
 }
 
 impl Server {
@@ -45,11 +71,19 @@ impl Server {
     }
 
     /// Serves the connections of `listener` until [`shutdown`](Self::shutdown).
+    ///
+    /// # Errors
+    ///
+    /// The listener fails for good.
     pub async fn serve(&self, listener: TcpListener) -> io::Result<()> {
         self.engine.serve(listener).await
     }
 
     /// Binds `address` and serves it until [`shutdown`](Self::shutdown).
+    ///
+    /// # Errors
+    ///
+    /// The address cannot be bound, or the listener fails for good.
     pub async fn listen(&self, address: impl ToSocketAddrs) -> io::Result<()> {
         self.engine.listen(address).await
     }
@@ -66,24 +100,80 @@ impl Server {
     /// Closes all connections and waits for them, their handlers included; the error counts those cut at
     /// `deadline`.
     ///
-    /// Clients see the transport close and are free to reconnect elsewhere.
+    /// Clients see the transport close and are free to reconnect elsewhere, all at once: see
+    /// [`drain`](Self::drain).
+    ///
+    /// # Errors
+    ///
+    /// How many connections had not ended in time.
     pub async fn shutdown(&self, deadline: Duration) -> Result<(), usize> {
-        self.engine.shutdown(deadline).await
+        let ended = self.engine.shutdown(deadline).await;
+        self.close_adapters().await;
+        ended
     }
 
-    /// The namespace that was registered as `path`.
+    /// Shuts down so gently that clients do not all return at the same moment: accepts no more, and closes the
+    /// connections one by one in random order, at random moments within `over`, each when its handlers have
+    /// ended and their acknowledgements are sent. Then does a [`shutdown`](Self::shutdown), at the latest at
+    /// `deadline`, which counts from the call.
+    ///
+    /// A connection whose turn has come takes no more events: they are refused.
+    ///
+    /// # Errors
+    ///
+    /// How many connections had not ended in time.
+    pub async fn drain(&self, over: Duration, deadline: Duration) -> Result<(), usize> {
+        let start = Instant::now();
+        let end = start + deadline;
+        self.engine.stop_accepting();
+        // All sockets of a client share its link.
+        let mut seen = HashSet::new();
+        let mut links: Vec<_> = self
+            .namespaces()
+            .iter()
+            .flat_map(NamespaceHandle::sockets)
+            .map(|socket| Arc::clone(socket.link()))
+            .filter(|link| seen.insert(Arc::as_ptr(link) as usize))
+            .collect();
+        links.shuffle(&mut rand::rng());
+        let step = over / u32::try_from(links.len()).unwrap_or(u32::MAX).max(1);
+        let mut next = start;
+        for link in links {
+            let jitter = step.mul_f64(rand::rng().random());
+            sleep_until((next + jitter).min(end)).await;
+            link.drain();
+            next += step;
+        }
+        // What does not end in time is cut.
+        timeout_at(end, self.engine.all_ended()).await.ok();
+        self.shutdown(end.saturating_duration_since(Instant::now())).await
+    }
+
+    async fn close_adapters(&self) {
+        for live in self.shared.namespaces.all() {
+            live.adapter.close().await;
+        }
+    }
+
+    /// The namespace that was registered as `path`, or whose pattern `path` fits.
     ///
     /// # Panics
     ///
     /// If there is none; see [`namespace`](Self::namespace) for paths that come from outside. `/` always
     /// exists.
     pub fn of(&self, path: &str) -> NamespaceHandle {
-        self.namespace(path).unwrap_or_else(|| panic!("namespace {path:?} is not registered"))
+        let live = self.shared.namespaces.find_or_make(path);
+        live.map_or_else(|| panic!("namespace {path:?} is not registered"), NamespaceHandle)
     }
 
-    /// The namespace that was registered as `path`, if any.
+    /// The namespace at `path`, if there is one by now.
     pub fn namespace(&self, path: &str) -> Option<NamespaceHandle> {
-        self.shared.namespaces.get(path).map(|live| NamespaceHandle(Arc::clone(live)))
+        self.shared.namespaces.find(path).map(NamespaceHandle)
+    }
+
+    /// All namespaces that there are by now.
+    pub fn namespaces(&self) -> Vec<NamespaceHandle> {
+        self.shared.namespaces.all().into_iter().map(NamespaceHandle).collect()
     }
 
     /// The Engine.IO server below.
@@ -92,24 +182,28 @@ impl Server {
     }
 
     /// Queues an event for everyone in `/`; see [`Broadcast::emit`].
+    ///
+    /// # Errors
+    ///
+    /// The data cannot be encoded.
     pub fn emit<D: Serialize + ?Sized>(&self, event: impl EventName<D>, data: &D) -> Result<(), EncodeError> {
         self.of("/").emit(event, data)
     }
 
-    /// Addresses the sockets of `/` in `room`.
-    pub fn to(&self, room: impl Into<Room>) -> Broadcast {
-        self.of("/").to(room)
+    /// Addresses the sockets of `/` in a room, or in any of several.
+    pub fn to(&self, rooms: impl IntoRooms) -> Broadcast {
+        self.of("/").to(rooms)
     }
 
-    /// Addresses everyone in `/` but the sockets in `room`.
-    pub fn except(&self, room: impl Into<Room>) -> Broadcast {
-        self.of("/").except(room)
+    /// Addresses everyone in `/` but the sockets in a room, or in any of several.
+    pub fn except(&self, rooms: impl IntoRooms) -> Broadcast {
+        self.of("/").except(rooms)
     }
 }
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").field("namespaces", &self.shared.namespaces.keys()).finish_non_exhaustive()
+        f.debug_struct("Server").field("namespaces", &self.shared.namespaces).finish_non_exhaustive()
     }
 }
 
@@ -121,109 +215,5 @@ impl engineio::Application for Application {
 
     fn accept(&self, connection: engineio::Connection) -> Dispatcher {
         Dispatcher::new(Arc::clone(&self.0), connection)
-    }
-}
-
-/// Describes a server; see [`Server::builder`].
-pub struct ServerBuilder {
-    engine: engineio::ServerBuilder,
-    config: engineio::Config,
-    path: String,
-    namespaces: HashMap<Arc<str>, Arc<LiveNamespace>>,
-    connect_timeout: Duration,
-    max_parked: usize,
-}
-
-impl Default for ServerBuilder {
-    fn default() -> Self {
-        Self {
-            engine: engineio::Server::builder(),
-            config: engineio::Config::default(),
-            path: "/socket.io/".to_owned(),
-            namespaces: HashMap::new(),
-            connect_timeout: Duration::from_secs(45),
-            max_parked: 1024,
-        }
-    }
-}
-
-impl ServerBuilder {
-    /// Configures the Engine.IO server. Its path is not used, see [`path`](Self::path).
-    #[must_use]
-    pub fn engine(mut self, config: engineio::Config) -> Self {
-        self.config = config;
-        self
-    }
-
-    /// Where clients connect; `/socket.io/` by default, as they expect it.
-    #[must_use]
-    pub fn path(mut self, path: impl Into<String>) -> Self {
-        self.path = path.into();
-        self
-    }
-
-    /// Adds a hook that sees, and may refuse, every request that opens a connection; several run in order.
-    #[must_use]
-    pub fn handshake(mut self, hook: impl engineio::HandshakeHook) -> Self {
-        self.engine = self.engine.handshake(hook);
-        self
-    }
-
-    /// Answers requests for other paths; 404 by default.
-    #[must_use]
-    pub fn fallback<F, Fut>(mut self, answer: F) -> Self
-    where
-        F: Fn(http::Request<Bytes>) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = http::Response<Bytes>> + Send + 'static,
-    {
-        self.engine = self.engine.fallback(answer);
-        self
-    }
-
-    /// Adds a namespace. Without one for `/`, that is there but empty; others that are not added cannot be
-    /// joined.
-    ///
-    /// # Panics
-    ///
-    /// If `path` does not start with `/`, contains a comma, or is registered already.
-    #[must_use]
-    pub fn namespace(mut self, path: &str, namespace: Namespace) -> Self {
-        assert!(path.starts_with('/') && !path.contains(','), "{path:?} cannot be a namespace");
-        let live = Arc::new(LiveNamespace::new(path, namespace));
-        let earlier = self.namespaces.insert(Arc::clone(&live.path), live);
-        assert!(earlier.is_none(), "namespace {path:?} is registered already");
-        self
-    }
-
-    /// How long a client may take to join its first namespace before the connection is closed; 45 s by
-    /// default, as the official server.
-    #[must_use]
-    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
-        self
-    }
-
-    /// How many handlers of one connection may wait at a time; 1,024 by default. While so many do, nothing is
-    /// read from the client, not even answers that they may be waiting for.
-    #[must_use]
-    pub fn max_parked(mut self, handlers: usize) -> Self {
-        self.max_parked = handlers;
-        self
-    }
-
-    /// Finishes the server. It serves nothing until told what, by [`Server::listen`] or one of its like.
-    pub fn build(self) -> Server {
-        let complete =
-            if self.namespaces.contains_key("/") { self } else { self.namespace("/", Namespace::new()) };
-        let Self { engine, config, path, namespaces, connect_timeout, max_parked } = complete;
-        let shared = Arc::new(Shared { namespaces, connect_timeout, max_parked });
-        let engine = engine.config(config.path(path)).build(Application(Arc::clone(&shared)));
-        Server { engine, shared }
-    }
-}
-
-impl fmt::Debug for ServerBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerBuilder").field("namespaces", &self.namespaces.keys()).finish_non_exhaustive()
     }
 }

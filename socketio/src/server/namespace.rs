@@ -1,47 +1,57 @@
-//! What happens in one namespace, and who is there.
+//! What happens in a namespace, described before the server starts.
 
 use super::{
-    broadcast::Broadcast,
-    rooms::{Room, Rooms, Target},
+    handle::NamespaceHandle,
+    handler::{
+        CatchAll, ConnectHandler, DisconnectHandler, DisconnectingHook, ErrorHook, EventHandler,
+        EventMiddleware, Middleware, Next, OutgoingHook, RoomHook, ServerHandler, event_handler,
+        event_middleware, fallback, server_handler,
+    },
+    rooms::RoomEvent,
     socket::Socket,
 };
 use crate::{
     connection::IncomingEvent,
-    error::{DisconnectReason, EventError, EventFailure, Refusal},
-    event::{EventName, is_reserved},
-    packet::{AckId, EncodeError, Encoded},
-    reply::{Acknowledge, Reply},
+    error::{DisconnectReason, EventError, Refusal},
+    event::{EventName, OutgoingEvent, is_reserved},
+    reply::Reply,
 };
-use futures_util::future::BoxFuture;
+use http::Extensions;
 use serde::{Serialize, de::DeserializeOwned};
-use std::{
-    collections::HashMap,
-    fmt,
-    sync::{
-        Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use serde_json::Value;
+use std::{collections::HashMap, fmt};
 
 /// What happens in a namespace: who may join, and what handles its events.
 ///
-/// Given to [`ServerBuilder::namespace`](crate::ServerBuilder::namespace) and shared from then on by all its
-/// sockets, so that no event can arrive before its handler is there.
+/// Given to [`ServerBuilder::namespace`](crate::ServerBuilder::namespace) or
+/// [`dynamic`](crate::ServerBuilder::dynamic) and shared from then on by all its sockets, so that no event can
+/// arrive before its handler is there.
+///
+/// # The way of an event
+///
+/// ```text
+/// on_any -> event_middleware -> on (all of the name) or fallback
+///                  <- Answer <-
+/// ```
 #[derive(Default)]
+#[must_use = "a namespace does nothing until a server has it"]
 pub struct Namespace {
     pub(super) middleware: Vec<Middleware>,
-    pub(super) on_connect: Option<ConnectHandler>,
-    pub(super) on_disconnect: Option<DisconnectHandler>,
-    pub(super) on_error: Option<ErrorHook>,
-    pub(super) handlers: HashMap<Box<str>, EventHandler>,
+    pub(super) on_connect: Vec<ConnectHandler>,
+    pub(super) on_upgrade: Vec<ConnectHandler>,
+    pub(super) on_disconnecting: Vec<DisconnectingHook>,
+    pub(super) on_disconnect: Vec<DisconnectHandler>,
+    pub(super) on_error: Vec<ErrorHook>,
+    pub(super) on_room: Vec<RoomHook>,
+    pub(super) on_any: Vec<CatchAll>,
+    pub(super) on_any_outgoing: Vec<OutgoingHook>,
+    pub(super) event_middleware: Vec<EventMiddleware>,
+    pub(super) handlers: HashMap<Box<str>, Vec<EventHandler>>,
+    pub(super) fallback: Option<EventHandler>,
+    pub(crate) server_handlers: HashMap<Box<str>, ServerHandler>,
+    pub(super) shown: Option<fn(&Extensions) -> Option<Value>>,
+    pub(super) ordered: bool,
 }
-
-type Middleware = Box<dyn Fn(Socket) -> BoxFuture<'static, Result<(), Refusal>> + Send + Sync>;
-type ConnectHandler = Box<dyn Fn(Socket) -> BoxFuture<'static, ()> + Send + Sync>;
-type DisconnectHandler = Box<dyn Fn(Socket, DisconnectReason) -> BoxFuture<'static, ()> + Send + Sync>;
-type ErrorHook = Box<dyn Fn(&Socket, &EventError) + Send + Sync>;
-/// Runs to the acknowledgement that is to be sent, if any.
-type EventHandler = Box<dyn Fn(Socket, IncomingEvent) -> BoxFuture<'static, Option<Encoded>> + Send + Sync>;
 
 impl Namespace {
     /// A namespace that everyone may join and where nothing happens.
@@ -50,10 +60,33 @@ impl Namespace {
     }
 
     /// Decides, before the client is told that it has joined, whether it may; several run in order of
-    /// registration.
+    /// registration, up to a refusal.
     ///
-    /// The socket may be given state and join rooms. Broadcasts reach it only once it is connected.
-    #[must_use]
+    /// The socket may be given state and join rooms, which it leaves if it is refused. Broadcasts reach it
+    /// only once it is connected.
+    ///
+    /// ```
+    /// use serde::Deserialize;
+    /// use socketio::{Namespace, Refusal, Socket};
+    ///
+    /// #[derive(Deserialize)]
+    /// struct Credentials {
+    ///     token: String,
+    /// }
+    ///
+    /// #[derive(Clone)]
+    /// struct User(&'static str);
+    ///
+    /// async fn authenticate(socket: Socket) -> Result<(), Refusal> {
+    ///     match socket.auth::<Credentials>()?.token.as_str() {
+    ///         "s3cret" => socket.set(User("ada")),
+    ///         _ => return Err(Refusal::new("unknown token").with_data(401)),
+    ///     };
+    ///     Ok(())
+    /// }
+    ///
+    /// let namespace = Namespace::new().middleware(authenticate);
+    /// ```
     pub fn middleware<F, Fut>(mut self, middleware: F) -> Self
     where
         F: Fn(Socket) -> Fut + Send + Sync + 'static,
@@ -65,47 +98,71 @@ impl Namespace {
 
     /// Handles a socket that has just been connected. What it does before it first waits comes before any
     /// event.
-    ///
-    /// # Panics
-    ///
-    /// If there is one already.
-    #[must_use]
     pub fn on_connect<F, Fut>(mut self, handler: F) -> Self
     where
         F: Fn(Socket) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        let earlier = self.on_connect.replace(Box::new(move |socket| Box::pin(handler(socket))));
-        assert!(earlier.is_none(), "a namespace has one connect handler");
+        self.on_connect.push(Box::new(move |socket| Box::pin(handler(socket))));
+        self
+    }
+
+    /// Handles a socket whose connection has moved from polling to a WebSocket.
+    pub fn on_upgrade<F, Fut>(mut self, handler: F) -> Self
+    where
+        F: Fn(Socket) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.on_upgrade.push(Box::new(move |socket| Box::pin(handler(socket))));
+        self
+    }
+
+    /// Hears that a socket is being disconnected, while it is still in its rooms: to tell those, for example.
+    /// It runs where the end was caused, so it must not block.
+    pub fn on_disconnecting(
+        mut self,
+        hook: impl Fn(&Socket, &DisconnectReason) + Send + Sync + 'static,
+    ) -> Self {
+        self.on_disconnecting.push(Box::new(hook));
         self
     }
 
     /// Handles a socket that has been disconnected, by whichever side; it has left its rooms already.
-    ///
-    /// # Panics
-    ///
-    /// If there is one already.
-    #[must_use]
     pub fn on_disconnect<F, Fut>(mut self, handler: F) -> Self
     where
         F: Fn(Socket, DisconnectReason) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        let boxed: DisconnectHandler = Box::new(move |socket, reason| Box::pin(handler(socket, reason)));
-        assert!(self.on_disconnect.replace(boxed).is_none(), "a namespace has one disconnect handler");
+        self.on_disconnect.push(Box::new(move |socket, reason| Box::pin(handler(socket, reason))));
         self
     }
 
-    /// Handles an event; the return value is the acknowledgement, see [`Reply`].
+    /// Handles an event; the return value is the acknowledgement, see [`Reply`]. Several handlers of one event
+    /// are started in order of registration; the first that answers is heard, when all have ended.
     ///
     /// The arguments are decoded into `D` as [`args`](crate::args) describes. If that fails, the handler does
     /// not run: the failure is traced, passed to [`on_error`](Self::on_error), and told to a client that
     /// waits for an acknowledgement.
     ///
+    /// ```
+    /// use socketio::{Ack, Event, Namespace, Socket};
+    ///
+    /// const RENAME: Event<String> = Event::new("rename");
+    ///
+    /// let namespace = Namespace::new()
+    ///     .on("sum", async |_: Socket, (a, b): (i64, i64)| Ack(a + b))
+    ///     .on(RENAME, async |socket: Socket, name| {
+    ///         if name.is_empty() {
+    ///             return Err("a name, please");
+    ///         }
+    ///         socket.set(name);
+    ///         Ok(Ack("welcome"))
+    ///     });
+    /// ```
+    ///
     /// # Panics
     ///
-    /// If the event has a handler already, or a name that the protocol keeps for itself.
-    #[must_use]
+    /// If the protocol keeps the name for itself.
     pub fn on<D, R, F, Fut>(mut self, event: impl EventName<D>, handler: F) -> Self
     where
         D: DeserializeOwned + Send + 'static,
@@ -113,40 +170,157 @@ impl Namespace {
         F: Fn(Socket, D) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = R> + Send + 'static,
     {
-        let name = event.name();
-        assert!(!is_reserved(name), "no client can send an event called {name:?}");
-        let handler = Arc::new(handler);
-        let boxed: EventHandler = Box::new(move |socket, event| {
-            let handler = Arc::clone(&handler);
-            Box::pin(async move {
-                let IncomingEvent { id, name, arguments } = event;
-                let decoded = arguments.decode();
-                drop(arguments);
-                match (decoded, id) {
-                    (Ok(data), None) => {
-                        handler(socket, data).await;
-                        None
-                    }
-                    (Ok(data), Some(id)) => {
-                        let reply = handler(socket.clone(), data).await;
-                        acknowledge(&socket, id, &name, |ack| reply.encode(ack))
-                    }
-                    (Err(error), id) => undecoded(&socket, id, &name, EventFailure::Decode(error)),
-                }
-            })
-        });
-        assert!(self.handlers.insert(name.into(), boxed).is_none(), "event {name:?} has a handler already");
+        self.add_handler(event.name(), event_handler(handler));
         self
     }
 
-    /// Hears of events whose data did not decode and of replies that could not be encoded.
+    fn add_handler(&mut self, name: &str, handler: EventHandler) {
+        assert!(!is_reserved(name), "no client can send an event called {name:?}");
+        self.handlers.entry(name.into()).or_default().push(handler);
+    }
+
+    /// Handles events that have no handler; without it they are ignored.
+    ///
+    /// ```
+    /// use socketio::Namespace;
+    ///
+    /// let strict = Namespace::new().fallback(async |_, _| Err::<(), _>("no such event"));
+    /// ```
     ///
     /// # Panics
     ///
     /// If there is one already.
-    #[must_use]
+    pub fn fallback<R, F, Fut>(mut self, handler: F) -> Self
+    where
+        R: Reply,
+        F: Fn(Socket, IncomingEvent) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = R> + Send + 'static,
+    {
+        let earlier = self.fallback.replace(fallback(handler));
+        assert!(earlier.is_none(), "a namespace has one fallback");
+        self
+    }
+
+    /// Sees every event that arrives, before middleware and beside its handlers.
+    pub fn on_any<F, Fut>(mut self, handler: F) -> Self
+    where
+        F: Fn(Socket, IncomingEvent) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.on_any.push(Box::new(move |socket, event| Box::pin(handler(socket, event))));
+        self
+    }
+
+    /// Sees every event that is sent to a socket, by itself or in a broadcast; not acknowledgements. It runs
+    /// where the event is sent, so it must not block.
+    pub fn on_any_outgoing(
+        mut self,
+        hook: impl Fn(&Socket, &OutgoingEvent<'_>) + Send + Sync + 'static,
+    ) -> Self {
+        self.on_any_outgoing.push(Box::new(hook));
+        self
+    }
+
+    /// Wraps the handlers of all events, and the middleware that is registered later: it may change an event,
+    /// answer or refuse it instead of passing it on, and act between the handler and the acknowledgement.
+    ///
+    /// ```
+    /// use socketio::{Answer, IncomingEvent, Namespace, Next, Socket};
+    /// use std::time::Instant;
+    ///
+    /// async fn timed(_: Socket, event: IncomingEvent, next: Next) -> Answer {
+    ///     let (name, start) = (event.name().to_owned(), Instant::now());
+    ///     let answer = next.run(event).await;
+    ///     println!("{name} took {:?}", start.elapsed());
+    ///     answer
+    /// }
+    ///
+    /// async fn members_only(socket: Socket, event: IncomingEvent, next: Next) -> Result<Answer, &'static str> {
+    ///     match socket.get::<String>() {
+    ///         Some(_) => Ok(next.run(event).await),
+    ///         None => Err("log in first"),
+    ///     }
+    /// }
+    ///
+    /// let namespace = Namespace::new().event_middleware(timed).event_middleware(members_only);
+    /// ```
+    pub fn event_middleware<R, F, Fut>(mut self, middleware: F) -> Self
+    where
+        R: Reply,
+        F: Fn(Socket, IncomingEvent, Next) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = R> + Send + 'static,
+    {
+        self.event_middleware.push(event_middleware(middleware));
+        self
+    }
+
+    /// Hears of events that failed: their data did not decode, their reply could not be encoded, their handler
+    /// panicked, or returned an error that no client waits for.
     pub fn on_error(mut self, hook: impl Fn(&Socket, &EventError) + Send + Sync + 'static) -> Self {
-        assert!(self.on_error.replace(Box::new(hook)).is_none(), "a namespace has one error hook");
+        self.on_error.push(Box::new(hook));
+        self
+    }
+
+    /// Hears of rooms that come to be and vanish, and of sockets that join and leave them. It runs where that
+    /// is caused, so it must not block. The room of its own id, which every socket is in, is not told of.
+    pub fn on_room(mut self, hook: impl Fn(&NamespaceHandle, &RoomEvent) + Send + Sync + 'static) -> Self {
+        self.on_room.push(Box::new(hook));
+        self
+    }
+
+    /// Handles an event that another server of the cluster has sent by
+    /// [`server_side_emit`](NamespaceHandle::server_side_emit); the return value answers it.
+    ///
+    /// # Panics
+    ///
+    /// If the event has such a handler already.
+    pub fn on_server_event<D, R, F, Fut>(mut self, event: impl EventName<D>, handler: F) -> Self
+    where
+        D: DeserializeOwned + Send + 'static,
+        R: Serialize + Send + 'static,
+        F: Fn(NamespaceHandle, D) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = R> + Send + 'static,
+    {
+        let name = event.name();
+        let earlier = self.server_handlers.insert(name.into(), server_handler(handler));
+        assert!(earlier.is_none(), "server event {name:?} has a handler already");
+        self
+    }
+
+    /// Shows what [`Socket::set`] keeps as a `T` to whoever fetches the socket, from other servers too; see
+    /// [`RemoteSocket::data`](crate::RemoteSocket::data). Nothing is shown by default.
+    pub fn show<T: Serialize + Send + Sync + 'static>(mut self) -> Self {
+        self.shown = Some(|extensions| serde_json::to_value(extensions.get::<T>()?).ok());
+        self
+    }
+
+    /// Runs one handler at a time for each socket, the connect and disconnect handlers included; events wait
+    /// for their turn.
+    ///
+    /// Without it, handlers of one socket are *started* in the order of the events, and while one waits others
+    /// run, as on Node:
+    ///
+    /// ```
+    /// use socketio::{Ack, Namespace, Socket};
+    /// # async fn charge(_: u32) {}
+    ///
+    /// // Two orders at once are charged at once, and the second may be done first.
+    /// let concurrent = Namespace::new().on("order", async |_: Socket, item: u32| {
+    ///     charge(item).await;
+    ///     Ack("done")
+    /// });
+    ///
+    /// // The second order of a socket waits for the first; other sockets do not.
+    /// let ordered = Namespace::new().ordered().on("order", async |_: Socket, item: u32| {
+    ///     charge(item).await;
+    ///     Ack("done")
+    /// });
+    /// ```
+    ///
+    /// A handler that waits for an answer of its client gets it, as acknowledgements do not wait for a turn;
+    /// one that waits for another *event* of its client, by [`Socket::once`], waits in vain.
+    pub fn ordered(mut self) -> Self {
+        self.ordered = true;
         self
     }
 }
@@ -154,99 +328,5 @@ impl Namespace {
 impl fmt::Debug for Namespace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Namespace").field("events", &self.handlers.keys()).finish_non_exhaustive()
-    }
-}
-
-fn acknowledge(
-    socket: &Socket,
-    id: AckId,
-    name: &str,
-    encode: impl FnOnce(Acknowledge<'_>) -> Option<Result<Encoded, EncodeError>>,
-) -> Option<Encoded> {
-    match encode(Acknowledge { namespace: socket.namespace(), id })? {
-        Ok(packet) => Some(packet),
-        Err(error) => undecoded(socket, Some(id), name, EventFailure::Reply(error)),
-    }
-}
-
-/// Reports a failure and makes the acknowledgement that tells the client.
-fn undecoded(socket: &Socket, id: Option<AckId>, name: &str, failure: EventFailure) -> Option<Encoded> {
-    let error = EventError { event: name.to_owned(), failure };
-    socket.report(&error);
-    Acknowledge { namespace: socket.namespace(), id: id? }.error(&error.failure).ok()
-}
-
-/// A namespace of a running server.
-pub(super) struct LiveNamespace {
-    pub(super) path: Arc<str>,
-    pub(super) blueprint: Namespace,
-    rooms: RwLock<Rooms<Socket>>,
-    ack_ids: AtomicU64,
-}
-
-impl LiveNamespace {
-    pub(super) fn new(path: &str, blueprint: Namespace) -> Self {
-        Self { path: path.into(), blueprint, rooms: RwLock::default(), ack_ids: AtomicU64::new(0) }
-    }
-
-    // Nothing panics while it holds the lock, so that what it guards is whole.
-    pub(super) fn rooms(&self) -> RwLockReadGuard<'_, Rooms<Socket>> {
-        self.rooms.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn rooms_mut(&self) -> RwLockWriteGuard<'_, Rooms<Socket>> {
-        self.rooms.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Ids are counted per namespace, so that one packet can ask many sockets.
-    pub(super) fn next_ack_id(&self) -> AckId {
-        let id = self.ack_ids.fetch_add(1, Ordering::Relaxed);
-        AckId::new(id).expect("285 years at a million a second")
-    }
-}
-
-/// A namespace of a running server, from outside: all its sockets.
-#[derive(Clone)]
-pub struct NamespaceHandle(pub(super) Arc<LiveNamespace>);
-
-impl NamespaceHandle {
-    /// The path.
-    pub fn path(&self) -> &str {
-        &self.0.path
-    }
-
-    /// Queues an event for everyone; see [`Broadcast::emit`].
-    pub fn emit<D: Serialize + ?Sized>(&self, event: impl EventName<D>, data: &D) -> Result<(), EncodeError> {
-        self.everyone().emit(event, data)
-    }
-
-    /// Addresses the sockets in `room`.
-    pub fn to(&self, room: impl Into<Room>) -> Broadcast {
-        self.everyone().to(room)
-    }
-
-    /// Addresses everyone but the sockets in `room`.
-    pub fn except(&self, room: impl Into<Room>) -> Broadcast {
-        self.everyone().except(room)
-    }
-
-    /// The socket with this id.
-    pub fn socket(&self, id: &str) -> Option<Socket> {
-        self.0.rooms().socket(id).filter(|socket| socket.is_connected()).cloned()
-    }
-
-    /// All sockets, as they are now.
-    pub fn sockets(&self) -> Vec<Socket> {
-        self.everyone().sockets()
-    }
-
-    fn everyone(&self) -> Broadcast {
-        Broadcast::new(Arc::clone(&self.0), Target::default())
-    }
-}
-
-impl fmt::Debug for NamespaceHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("NamespaceHandle").field(&self.path()).finish()
     }
 }

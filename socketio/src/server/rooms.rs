@@ -1,84 +1,21 @@
 //! Which sockets of a namespace are in which rooms.
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use super::room::{Room, SocketId};
 use std::{
     collections::{HashMap, HashSet},
-    fmt, str,
-    sync::Arc,
+    mem,
 };
-
-/// The name of a room. A clone shares the name.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub struct Room(Arc<str>);
-
-impl Room {
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<&str> for Room {
-    fn from(name: &str) -> Self {
-        Self(name.into())
-    }
-}
-
-impl From<String> for Room {
-    fn from(name: String) -> Self {
-        Self(name.into())
-    }
-}
-
-impl From<&String> for Room {
-    fn from(name: &String) -> Self {
-        Self(name.as_str().into())
-    }
-}
-
-impl From<&Self> for Room {
-    fn from(room: &Self) -> Self {
-        room.clone()
-    }
-}
-
-/// Public id of a socket: 15 random bytes in base64url, as long as the official ones.
-#[derive(Clone, Copy, Eq, Hash, PartialEq)]
-pub(super) struct SocketId([u8; 20]);
-
-impl SocketId {
-    pub(super) fn random() -> Self {
-        let mut id = [0; 20];
-        URL_SAFE_NO_PAD
-            .encode_slice(rand::random::<[u8; 15]>(), &mut id)
-            .expect("15 bytes are 20 characters");
-        Self(id)
-    }
-
-    /// The id that `name` would be, if it has the length of one.
-    fn named(name: &str) -> Option<Self> {
-        name.as_bytes().try_into().ok().map(Self)
-    }
-
-    pub(super) fn as_str(&self) -> &str {
-        str::from_utf8(&self.0).expect("ids are made of strings")
-    }
-}
-
-impl fmt::Debug for SocketId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
 
 /// Membership both ways: the rooms of a socket, the sockets of a room. `S` is a handle that is cheap to
 /// clone.
 ///
 /// Every socket is alone in a room named as its id, which is not stored: names are looked up among the
 /// sockets too.
-pub(super) struct Rooms<S> {
+pub(crate) struct Rooms<S> {
     rooms: HashMap<Room, HashMap<SocketId, S>>,
     sockets: HashMap<SocketId, Member<S>>,
+    /// What has happened since it was last asked for; `None` if nobody asks.
+    events: Option<Vec<RoomEvent>>,
 }
 
 struct Member<S> {
@@ -86,21 +23,52 @@ struct Member<S> {
     rooms: Vec<Room>,
 }
 
-/// Who is to receive: the sockets in any of `rooms`, or everyone if there are none, but those in any of
+/// Which sockets are meant: those in any of `rooms`, or everyone if there are none, but those in any of
 /// `except`.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Target {
-    pub(super) rooms: Vec<Room>,
-    pub(super) except: Vec<Room>,
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Target {
+    /// The rooms; empty for everyone.
+    pub rooms: Vec<Room>,
+    /// The rooms whose sockets are left out.
+    pub except: Vec<Room>,
 }
 
-impl<S> Default for Rooms<S> {
-    fn default() -> Self {
-        Self { rooms: HashMap::new(), sockets: HashMap::new() }
+impl Target {
+    /// Whether a socket that is in `rooms` is meant.
+    pub(crate) fn includes(&self, rooms: &[Room]) -> bool {
+        let in_any = |names: &[Room]| names.iter().any(|name| rooms.contains(name));
+        (self.rooms.is_empty() || in_any(&self.rooms)) && !in_any(&self.except)
     }
 }
 
+/// What happens to rooms; see [`Namespace::on_room`](crate::Namespace::on_room).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum RoomEvent {
+    /// A first socket is about to be in the room.
+    Create(Room),
+    /// The last socket has left the room.
+    Delete(Room),
+    /// The socket with this id has joined the room.
+    Join(Room, String),
+    /// The socket with this id has left the room.
+    Leave(Room, String),
+}
+
 impl<S: Clone> Rooms<S> {
+    /// `observed`: whether events are to be collected.
+    pub(super) fn new(observed: bool) -> Self {
+        Self { rooms: HashMap::new(), sockets: HashMap::new(), events: observed.then(Vec::new) }
+    }
+
+    /// What has happened since the last call.
+    pub(super) fn take_events(&mut self) -> Vec<RoomEvent> {
+        self.events.as_mut().map(mem::take).unwrap_or_default()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.sockets.is_empty()
+    }
+
     pub(super) fn insert(&mut self, id: SocketId, socket: S) {
         self.sockets.insert(id, Member { socket, rooms: Vec::new() });
     }
@@ -116,14 +84,26 @@ impl<S: Clone> Rooms<S> {
         }
     }
 
-    /// Does nothing for a socket that is not (any more) in the namespace.
-    pub(super) fn join(&mut self, id: SocketId, room: Room) {
-        let Some(member) = self.sockets.get_mut(&id) else { return };
-        if SocketId::named(&room.0) == Some(id) || member.rooms.contains(&room) {
-            return;
+    /// Does nothing for a socket that is not (any more) in the namespace. Fails for one that is in `limit`
+    /// rooms.
+    pub(super) fn join(&mut self, id: SocketId, room: Room, limit: usize) -> Result<(), ()> {
+        let Some(member) = self.sockets.get_mut(&id) else { return Ok(()) };
+        if SocketId::named(room.as_str()) == Some(id) || member.rooms.contains(&room) {
+            return Ok(());
         }
-        self.rooms.entry(room.clone()).or_default().insert(id, member.socket.clone());
+        if member.rooms.len() >= limit {
+            return Err(());
+        }
+        let sockets = self.rooms.entry(room.clone()).or_default();
+        if let Some(events) = &mut self.events {
+            if sockets.is_empty() {
+                events.push(RoomEvent::Create(room.clone()));
+            }
+            events.push(RoomEvent::Join(room.clone(), id.as_str().to_owned()));
+        }
+        sockets.insert(id, member.socket.clone());
         member.rooms.push(room);
+        Ok(())
     }
 
     pub(super) fn leave(&mut self, id: SocketId, room: &Room) {
@@ -132,6 +112,11 @@ impl<S: Clone> Rooms<S> {
             member.rooms.swap_remove(at);
             self.vacate(id, room);
         }
+    }
+
+    /// All rooms that have sockets.
+    pub(crate) fn all(&self) -> Vec<Room> {
+        self.rooms.keys().cloned().collect()
     }
 
     /// The rooms that a socket has joined.
@@ -146,7 +131,7 @@ impl<S: Clone> Rooms<S> {
     /// The sockets that `target` means, each once.
     pub(super) fn select(&self, target: &Target) -> Vec<S> {
         let excluded: Vec<_> =
-            target.except.iter().map(|room| (SocketId::named(&room.0), self.rooms.get(room))).collect();
+            target.except.iter().map(|room| (SocketId::named(room.as_str()), self.rooms.get(room))).collect();
         let receives = |id: &SocketId| {
             !excluded.iter().any(|(own, room)| {
                 own.as_ref() == Some(id) || room.is_some_and(|sockets| sockets.contains_key(id))
@@ -160,7 +145,7 @@ impl<S: Clone> Rooms<S> {
         let mut seen = (target.rooms.len() > 1).then(HashSet::new);
         let mut selected = Vec::new();
         for room in &target.rooms {
-            let own = SocketId::named(&room.0).and_then(|id| self.sockets.get_key_value(&id));
+            let own = SocketId::named(room.as_str()).and_then(|id| self.sockets.get_key_value(&id));
             let own = own.map(|(id, member)| (id, &member.socket));
             for (id, socket) in self.rooms.get(room).into_iter().flatten().chain(own) {
                 if receives(id) && seen.as_mut().is_none_or(|seen| seen.insert(*id)) {
@@ -174,8 +159,15 @@ impl<S: Clone> Rooms<S> {
     fn vacate(&mut self, id: SocketId, room: &Room) {
         if let Some(sockets) = self.rooms.get_mut(room) {
             sockets.remove(&id);
-            if sockets.is_empty() {
+            let is_empty = sockets.is_empty();
+            if is_empty {
                 self.rooms.remove(room);
+            }
+            if let Some(events) = &mut self.events {
+                events.push(RoomEvent::Leave(room.clone(), id.as_str().to_owned()));
+                if is_empty {
+                    events.push(RoomEvent::Delete(room.clone()));
+                }
             }
         }
     }
@@ -188,7 +180,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn id(number: u8) -> SocketId {
-        SocketId([b'a' + number; 20])
+        SocketId::of_bytes([b'a' + number; 20])
     }
 
     fn names(rooms: &[&str]) -> Vec<Room> {
@@ -196,12 +188,12 @@ mod tests {
     }
 
     fn four() -> Rooms<u8> {
-        let mut rooms = Rooms::default();
+        let mut rooms = Rooms::new(true);
         for number in 0..4 {
             rooms.insert(id(number), number);
         }
         for (number, room) in [(0, "r"), (1, "r"), (1, "s"), (2, "s")] {
-            rooms.join(id(number), room.into());
+            rooms.join(id(number), room.into(), 10).unwrap();
         }
         rooms
     }
@@ -233,18 +225,50 @@ mod tests {
         rooms.leave(id(2), &"s".into());
         rooms.leave(id(2), &"s".into());
         rooms.remove(id(1));
-        rooms.join(id(1), "t".into());
-        rooms.join(id(0), id(0).as_str().into());
+        rooms.join(id(1), "t".into(), 10).unwrap();
+        rooms.join(id(0), id(0).as_str().into(), 10).unwrap();
         assert_eq!(rooms.rooms.keys().collect::<Vec<_>>(), [&"r".into()]);
         assert_eq!((rooms.of(id(0)), rooms.of(id(1))), (names(&["r"]), vec![]));
     }
 
     #[test]
-    fn ids_are_random_and_public_in_form() {
-        let ids: HashSet<SocketId> = (0..1000).map(|_| SocketId::random()).collect();
-        assert_eq!(ids.len(), 1000);
-        let of_form = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        assert!(ids.iter().all(|id| id.as_str().bytes().all(of_form)));
+    fn a_socket_joins_so_many_rooms() {
+        let mut rooms = four();
+        assert_eq!(rooms.join(id(1), "t".into(), 2), Err(()));
+        assert_eq!(rooms.join(id(1), "s".into(), 2), Ok(()));
+        assert_eq!(rooms.of(id(1)).len(), 2);
+    }
+
+    #[test]
+    fn events_tell_real_changes() {
+        let mut rooms = four();
+        rooms.take_events();
+        rooms.join(id(0), "t".into(), 10).unwrap();
+        rooms.join(id(0), "t".into(), 10).unwrap();
+        rooms.leave(id(0), &"none".into());
+        rooms.leave(id(1), &"r".into());
+        rooms.remove(id(0));
+        let (own, other) = (|| id(0).as_str().to_owned(), id(1).as_str().to_owned());
+        let expected = [
+            RoomEvent::Create("t".into()),
+            RoomEvent::Join("t".into(), own()),
+            RoomEvent::Leave("r".into(), other),
+            RoomEvent::Leave("r".into(), own()),
+            RoomEvent::Delete("r".into()),
+            RoomEvent::Leave("t".into(), own()),
+            RoomEvent::Delete("t".into()),
+        ];
+        assert_eq!(rooms.take_events(), expected);
+    }
+
+    #[test]
+    fn targets() {
+        let target = |rooms: &[&str], except: &[&str]| Target { rooms: names(rooms), except: names(except) };
+        let member = names(&["a", "b"]);
+        assert!(target(&[], &[]).includes(&member));
+        assert!(target(&["x", "b"], &["y"]).includes(&member));
+        assert!(!target(&["x"], &[]).includes(&member));
+        assert!(!target(&[], &["a"]).includes(&member));
     }
 
     proptest! {
@@ -255,7 +279,7 @@ mod tests {
                 let room = ['r', 's', 't', 'u'][usize::from(room)];
                 match step {
                     0 if number < 4 && rooms.socket(id(number).as_str()).is_some() => {
-                        rooms.join(id(number), room.to_string().into());
+                        rooms.join(id(number), room.to_string().into(), 10).unwrap();
                         model.insert((number, room));
                     }
                     1 => {
@@ -266,7 +290,7 @@ mod tests {
                         rooms.remove(id(number));
                         model.retain(|&(member, _)| member != number);
                     }
-                    _ => rooms.join(id(9), room.to_string().into()),
+                    _ => rooms.join(id(9), room.to_string().into(), 10).unwrap(),
                 }
             }
             let found: BTreeSet<(u8, char)> = rooms.rooms.iter().flat_map(|(room, sockets)| {

@@ -2,24 +2,26 @@
 
 use super::{
     broadcast::Broadcast,
-    link::{Link, Request},
-    namespace::LiveNamespace,
-    rooms::{Room, SocketId, Target},
+    emitter::Emitter,
+    handle::NamespaceHandle,
+    link::Link,
+    live::LiveNamespace,
+    membership::Membership,
+    room::{IntoRooms, Room},
+    rooms::Target,
 };
 use crate::{
-    args::{Arguments, DecodeError},
-    connection::Acks,
-    error::{AckError, EventError, SendError},
+    args::DecodeError,
+    error::{AckError, SendError},
     event::EventName,
-    packet::{AckId, Encoded},
+    limits::Limit,
 };
+use http::Extensions;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     fmt,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU8, Ordering},
-    },
+    marker::PhantomData,
+    sync::{Arc, MutexGuard},
     time::Duration,
 };
 use tokio::sync::oneshot;
@@ -29,46 +31,9 @@ use tokio::sync::oneshot;
 /// It may be kept and used anywhere; once the socket is disconnected, sending fails and joining rooms does
 /// nothing.
 #[derive(Clone)]
-pub struct Socket(Arc<Shared>);
-
-/// As small as can be: most of a million of these are idle.
-struct Shared {
-    namespace: Arc<LiveNamespace>,
-    link: Arc<Link>,
-    id: SocketId,
-    status: AtomicU8,
-    auth: Option<Box<str>>,
-    acks: Mutex<Acks<oneshot::Sender<Arguments>>>,
-    extensions: Mutex<http::Extensions>,
-}
-
-/// ```text
-/// Connecting --open--> Connected --end--> Ended
-///      `------------ abandon ---------------^
-/// ```
-#[derive(Clone, Copy, Debug)]
-enum Status {
-    Connecting,
-    Connected,
-    Ended,
-}
+pub struct Socket(pub(super) Arc<Membership>);
 
 impl Socket {
-    /// Makes a socket that is not connected yet, but may join rooms already.
-    pub(super) fn new(namespace: Arc<LiveNamespace>, link: Arc<Link>, auth: Option<&str>) -> Self {
-        let socket = Self(Arc::new(Shared {
-            namespace,
-            link,
-            id: SocketId::random(),
-            status: AtomicU8::new(Status::Connecting as u8),
-            auth: auth.map(Into::into),
-            acks: Mutex::default(),
-            extensions: Mutex::default(),
-        }));
-        socket.live().rooms_mut().insert(socket.0.id, socket.clone());
-        socket
-    }
-
     /// The public id: 20 characters, different for each namespace and connection, and not the secret of the
     /// connection.
     pub fn id(&self) -> &str {
@@ -80,6 +45,11 @@ impl Socket {
         &self.live().path
     }
 
+    /// The namespace, with all its sockets.
+    pub fn namespace_handle(&self) -> NamespaceHandle {
+        NamespaceHandle(Arc::clone(self.live()))
+    }
+
     /// The request that opened the connection, and what handshake hooks attached to it.
     pub fn handshake(&self) -> &engineio::Handshake {
         self.connection().handshake()
@@ -87,42 +57,63 @@ impl Socket {
 
     /// The Engine.IO connection, which the client's sockets in other namespaces share.
     pub fn connection(&self) -> &engineio::Connection {
-        &self.0.link.connection
+        &self.link().connection
     }
 
     /// Decodes what the client authenticated with when it joined; an empty object if it sent nothing.
+    ///
+    /// # Errors
+    ///
+    /// It is not a `T`.
     pub fn auth<T: DeserializeOwned>(&self) -> Result<T, DecodeError> {
         Ok(serde_json::from_str(self.0.auth.as_deref().unwrap_or("{}"))?)
     }
 
     /// Keeps `value` with the socket, in place of an earlier one of the same type, which is returned.
     pub fn set<T: Clone + Send + Sync + 'static>(&self, value: T) -> Option<T> {
-        lock(&self.0.extensions).insert(value)
+        self.extensions().insert(value)
     }
 
     /// A clone of the value of this type that [`set`](Self::set) keeps.
     pub fn get<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
-        lock(&self.0.extensions).get().cloned()
+        self.extensions().get().cloned()
     }
 
     /// Whether the client has joined and neither side has ended it.
     pub fn is_connected(&self) -> bool {
-        self.is(Status::Connected)
+        self.0.is_connected()
+    }
+
+    /// Whether the socket was connected before, lost its connection, and has been recovered, with its id,
+    /// rooms, data, and the events that it missed; see [`Recovery`](crate::Recovery).
+    pub fn is_recovered(&self) -> bool {
+        self.0.recovered
     }
 
     /// How many acknowledgements of this client are being waited for.
     pub fn pending_acks(&self) -> usize {
-        lock(&self.0.acks).waiting()
+        self.0.pending_acks()
     }
 
-    /// Joins a room; no effect if the socket is disconnected.
-    pub fn join(&self, room: impl Into<Room>) {
-        self.live().rooms_mut().join(self.0.id, room.into());
+    /// Joins a room, or several; no effect if the socket is disconnected.
+    ///
+    /// Beyond [`Limits::rooms`](crate::Limits::rooms) it is not done and
+    /// [`on_limit`](crate::ServerBuilder::on_limit) is told.
+    pub fn join(&self, rooms: impl IntoRooms) {
+        let (id, limit) = (self.0.id, self.live().common.policy.limits.rooms);
+        let rooms: Vec<Room> = rooms.into_rooms().collect();
+        let joined = self
+            .live()
+            .change_rooms(|joined| rooms.into_iter().try_for_each(|room| joined.join(id, room, limit)));
+        if joined.is_err() {
+            self.exceeded(Limit::Rooms);
+        }
     }
 
-    /// Leaves a room.
-    pub fn leave(&self, room: impl Into<Room>) {
-        self.live().rooms_mut().leave(self.0.id, &room.into());
+    /// Leaves a room, or several.
+    pub fn leave(&self, rooms: impl IntoRooms) {
+        let rooms: Vec<Room> = rooms.into_rooms().collect();
+        self.live().change_rooms(|joined| rooms.iter().for_each(|room| joined.leave(self.0.id, room)));
     }
 
     /// The rooms joined, without the one that is named as the id.
@@ -131,55 +122,88 @@ impl Socket {
     }
 
     /// Queues an event for this client; fails at once if the outbox is full.
+    ///
+    /// # Errors
+    ///
+    /// See [`SendError`].
     pub fn emit<D: Serialize + ?Sized>(&self, event: impl EventName<D>, data: &D) -> Result<(), SendError> {
-        let packet = self.encode(None, &event, data)?;
-        Ok(self.connection().try_send_all(packet.messages())?)
+        Emitter::new(self).emit(event, data)
     }
 
     /// Queues an event for this client as soon as the outbox has room for it; never fails with
     /// [`SendError::Full`].
+    ///
+    /// # Errors
+    ///
+    /// See [`SendError`].
     pub async fn emit_wait<D: Serialize + ?Sized>(
         &self,
         event: impl EventName<D>,
         data: &D,
     ) -> Result<(), SendError> {
-        let packet = self.encode(None, &event, data)?;
-        Ok(self.connection().send_all(packet.messages()).await?)
+        Emitter::new(self).emit_wait(event, data).await
     }
 
     /// Sends an event and waits for the client's answer.
     ///
     /// `timeout` counts from the call and includes waiting for room in the outbox. The answer's arguments are
     /// decoded as [`args`](crate::args) describes.
+    ///
+    /// ```
+    /// use socketio::{AckError, Socket};
+    /// use std::time::Duration;
+    ///
+    /// async fn confirm(socket: &Socket) -> Result<bool, AckError> {
+    ///     socket.emit_with_ack("really?", "delete all", Duration::from_secs(30)).await
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [`AckError`].
     pub async fn emit_with_ack<R: DeserializeOwned, D: Serialize + ?Sized>(
         &self,
         event: impl EventName<D>,
         data: &D,
         timeout: Duration,
     ) -> Result<R, AckError> {
-        let id = self.live().next_ack_id();
-        let packet = self.encode(Some(id), &event, data).map_err(|error| match error {
-            SendError::Encode(error) => AckError::Encode(error),
-            SendError::Disconnected | SendError::Full => AckError::Disconnected,
-        })?;
-        let (answer, answered) = oneshot::channel();
-        let _waiting = self.wait_for(id, answer)?;
-        let exchange = async {
-            self.connection().send_all(packet.messages()).await.map_err(|_| AckError::Disconnected)?;
-            answered.await.map_err(|_| AckError::Disconnected)
-        };
-        let arguments = tokio::time::timeout(timeout, exchange).await.map_err(|_| AckError::Timeout)??;
-        Ok(arguments.decode()?)
+        Emitter::new(self).emit_with_ack(event, data, timeout).await
     }
 
-    /// Addresses the sockets in `room` but this one.
-    pub fn to(&self, room: impl Into<Room>) -> Broadcast {
-        self.broadcast().to(room)
+    /// Sends only if the client can take it at once, for what is worthless later.
+    pub fn volatile(&self) -> Emitter<'_> {
+        Emitter::new(self).volatile()
     }
 
-    /// Addresses everyone in the namespace but this socket and those in `room`.
-    pub fn except(&self, room: impl Into<Room>) -> Broadcast {
-        self.broadcast().except(room)
+    /// Chooses whether the transport may compress what is sent.
+    pub fn compress(&self, compress: bool) -> Emitter<'_> {
+        Emitter::new(self).compress(compress)
+    }
+
+    /// Waits for the next event of a name, beside its handlers. It counts from this call, so that nothing is
+    /// missed before the future is first polled; dropping that ends it.
+    ///
+    /// ```
+    /// use socketio::{Once, Socket, SendError};
+    ///
+    /// async fn ask_in_words(socket: Socket) -> Result<String, Box<dyn std::error::Error>> {
+    ///     let reply: Once<String> = socket.once("reply");
+    ///     socket.emit("question", "who are you?")?;
+    ///     Ok(reply.await?)
+    /// }
+    /// ```
+    pub fn once<D: DeserializeOwned>(&self, event: impl EventName<D>) -> Once<D> {
+        Once { event: self.0.wait_for_event(event.name()), data: PhantomData }
+    }
+
+    /// Addresses the sockets in a room, or in any of several, but not this one.
+    pub fn to(&self, rooms: impl IntoRooms) -> Broadcast {
+        self.broadcast().to(rooms)
+    }
+
+    /// Addresses everyone in the namespace but this socket and those in a room, or in any of several.
+    pub fn except(&self, rooms: impl IntoRooms) -> Broadcast {
+        self.broadcast().except(rooms)
     }
 
     /// Addresses everyone in the namespace but this socket.
@@ -191,96 +215,35 @@ impl Socket {
     ///
     /// No effect while middleware decides about the socket, nor once it is disconnected.
     pub fn disconnect(&self) {
-        if self.end() {
-            // Before the client is told, as it may join again once it knows.
-            self.0.link.request(Request::NoticeDisconnected);
-            self.0.link.send_control(&Encoded::disconnect(self.namespace()));
-        }
+        self.end_by_server();
     }
 
     /// Ends all memberships of the client and then the connection, when what is queued has been sent.
     pub fn disconnect_connection(&self) {
-        self.0.link.request(Request::Close);
+        self.link().close();
     }
 
-    pub(super) fn live(&self) -> &Arc<LiveNamespace> {
+    pub(crate) fn live(&self) -> &Arc<LiveNamespace> {
         &self.0.namespace
     }
 
-    /// The client has been told that it has joined.
-    pub(super) fn open(&self) {
-        self.0.status.store(Status::Connected as u8, Ordering::Release);
+    pub(super) fn link(&self) -> &Arc<Link> {
+        &self.0.link
     }
 
-    /// Takes a connected socket out of its namespace; false if somebody else has done so before.
-    pub(super) fn end(&self) -> bool {
-        let (connected, ended) = (Status::Connected as u8, Status::Ended as u8);
-        let won =
-            self.0.status.compare_exchange(connected, ended, Ordering::AcqRel, Ordering::Acquire).is_ok();
-        if won {
-            self.abandon();
-        }
-        won
+    pub(super) fn extensions(&self) -> MutexGuard<'_, Extensions> {
+        self.0.extensions()
     }
 
-    /// Takes a socket out of its namespace, connected or not.
-    pub(super) fn abandon(&self) {
-        self.0.status.store(Status::Ended as u8, Ordering::Release);
-        self.live().rooms_mut().remove(self.0.id);
-        lock(&self.0.acks).clear();
+    /// What the socket shows to whoever fetches it.
+    pub(super) fn shown(&self) -> Option<serde_json::Value> {
+        let show = self.live().blueprint.shown?;
+        show(&self.extensions())
     }
 
-    /// Passes an answer to who waits for it; nobody may.
-    pub(super) fn acknowledge(&self, id: AckId, arguments: Arguments) {
-        let waiting = lock(&self.0.acks).remove(id);
-        if let Some(waiting) = waiting {
-            // Gone if it has just timed out.
-            waiting.send(arguments).ok();
-        }
-    }
-
-    /// Queues a packet that is shared with others, or closes a connection that does not take them fast
-    /// enough.
-    pub(super) fn deliver(&self, packet: &Encoded) {
-        if !self.is_connected() {
-            return;
-        }
-        if let Err(engineio::SendError::Full) = self.connection().try_send_all(packet.messages()) {
-            self.connection().close_with(engineio::CloseReason::SlowConsumer);
-        }
-    }
-
-    pub(super) fn report(&self, error: &EventError) {
-        tracing::warn!(namespace = self.namespace(), socket = self.id(), %error, "event not handled");
-        if let Some(hook) = &self.live().blueprint.on_error {
-            hook(self, error);
-        }
-    }
-
-    fn is(&self, status: Status) -> bool {
-        self.0.status.load(Ordering::Acquire) == status as u8
-    }
-
-    fn encode<D: Serialize + ?Sized>(
-        &self,
-        id: Option<AckId>,
-        event: &impl EventName<D>,
-        data: &D,
-    ) -> Result<Encoded, SendError> {
-        if self.is(Status::Ended) {
-            return Err(SendError::Disconnected);
-        }
-        Ok(Encoded::event(self.namespace(), id, event.name(), data)?)
-    }
-
-    fn wait_for(&self, id: AckId, answer: oneshot::Sender<Arguments>) -> Result<Waiting<'_>, AckError> {
-        let mut acks = lock(&self.0.acks);
-        // Checked under the lock: whoever ends the socket clears the acks afterwards.
-        if self.is(Status::Ended) {
-            return Err(AckError::Disconnected);
-        }
-        acks.insert(id, answer);
-        Ok(Waiting { socket: self, id })
+    /// The client, or the program for it, has crossed a limit.
+    pub(super) fn exceeded(&self, limit: Limit) {
+        self.live().common.policy.judge(limit, self.link(), Some(self));
     }
 }
 
@@ -290,32 +253,39 @@ impl fmt::Debug for Socket {
     }
 }
 
-/// Forgets an acknowledgement that is not waited for any more: answered, timed out or given up.
-struct Waiting<'a> {
-    socket: &'a Socket,
-    id: AckId,
+/// The next event of a name; see [`Socket::once`].
+#[must_use = "the event passes by unless this is awaited"]
+pub struct Once<D> {
+    event: oneshot::Receiver<crate::IncomingEvent>,
+    data: PhantomData<fn() -> D>,
 }
 
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        lock(&self.socket.0.acks).remove(self.id);
+impl<D: DeserializeOwned> Future for Once<D> {
+    type Output = Result<D, OnceError>;
+
+    fn poll(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Self::Output> {
+        std::pin::Pin::new(&mut self.event)
+            .poll(cx)
+            .map(|event| Ok(event.map_err(|_| OnceError::Disconnected)?.decode()?))
     }
 }
 
-/// Nothing panics while it holds one of these locks, so that what they guard is whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+impl<D> fmt::Debug for Once<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Once").finish_non_exhaustive()
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// With the reference counts, the entry in the namespace and what the dispatcher keeps it is below 500
-    /// bytes.
-    #[test]
-    fn an_idle_socket_is_small() {
-        assert!(size_of::<Shared>() <= 120, "{}", size_of::<Shared>());
-        assert!(size_of::<Link>() <= 48, "{}", size_of::<Link>());
-    }
+/// Why an event that was waited for did not come.
+#[derive(Debug, thiserror::Error)]
+pub enum OnceError {
+    /// Its data is not of the type asked for.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// The socket ended first.
+    #[error("socket is disconnected")]
+    Disconnected,
 }

@@ -1,10 +1,16 @@
 //! One run of a handler or middleware.
 
-use super::socket::Socket;
+use super::{
+    admission::Admitted,
+    handler::{ConnectHandler, Next},
+    socket::Socket,
+    turns::Turn,
+};
 use crate::{
     connection::IncomingEvent,
-    error::{DisconnectReason, Refusal},
-    packet::Encoded,
+    error::{DisconnectReason, EventFailure, Refusal},
+    packet::AckId,
+    reply::Answer,
 };
 use bytestring::ByteString;
 use futures_util::future::BoxFuture;
@@ -12,94 +18,134 @@ use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 /// A run of something that the program has registered. If that panics, this is reported and the run is over.
-pub(super) struct Task {
-    socket: Socket,
-    run: Run,
-}
+pub(super) struct Task(Run);
 
 enum Run {
-    Admission(BoxFuture<'static, Result<(), Refusal>>),
-    Event { name: ByteString, handler: BoxFuture<'static, Option<Encoded>> },
-    Lifecycle { handler: BoxFuture<'static, ()>, of: &'static str },
+    Admission { path: Arc<str>, admission: BoxFuture<'static, Result<Admitted, Refusal>> },
+    Event { socket: Socket, name: ByteString, id: Option<AckId>, answer: BoxFuture<'static, Answer> },
+    Lifecycle { socket: Socket, of: &'static str, handler: BoxFuture<'static, ()> },
 }
 
 /// What remains to be done after a run.
 pub(super) enum Outcome {
-    /// The middleware has decided about a socket.
-    Decided(Socket, Result<(), Refusal>),
-    Done,
-    /// An acknowledgement is to be sent.
-    Reply(Socket, Encoded),
+    /// An event has been handled.
+    Answered {
+        socket: Socket,
+        name: ByteString,
+        answer: Answer,
+    },
+    /// Whether a client may join a namespace.
+    Decided {
+        path: Arc<str>,
+        decision: Result<Admitted, Refusal>,
+    },
+    Done(Socket),
 }
 
 impl Task {
-    /// All middleware of the namespace, in order, up to a refusal.
-    pub(super) fn admission(socket: Socket) -> Self {
-        let candidate = socket.clone();
-        let run = Run::Admission(Box::pin(async move {
-            for middleware in &candidate.live().blueprint.middleware {
-                middleware(candidate.clone()).await?;
-            }
-            Ok(())
-        }));
-        Self { socket, run }
-    }
-
-    /// The connect handler, if there is one.
-    pub(super) fn connected(socket: Socket) -> Option<Self> {
-        socket.live().blueprint.on_connect.as_ref()?;
-        let subject = socket.clone();
-        Some(Self::lifecycle(socket, "connect", async move {
-            if let Some(handler) = &subject.live().blueprint.on_connect {
-                handler(subject.clone()).await;
-            }
-        }))
-    }
-
-    /// The disconnect handler, if there is one.
-    pub(super) fn disconnected(socket: Socket, reason: DisconnectReason) -> Option<Self> {
-        socket.live().blueprint.on_disconnect.as_ref()?;
-        let subject = socket.clone();
-        Some(Self::lifecycle(socket, "disconnect", async move {
-            if let Some(handler) = &subject.live().blueprint.on_disconnect {
-                handler(subject.clone(), reason).await;
-            }
-        }))
-    }
-
-    /// The handler of an event; gives the event back if there is none.
-    pub(super) fn event(socket: Socket, event: IncomingEvent) -> Result<Self, IncomingEvent> {
-        let Some(handler) = socket.live().blueprint.handlers.get(event.name()) else { return Err(event) };
-        let name = event.name.clone();
-        let handler = handler(socket.clone(), event);
-        Ok(Self { socket, run: Run::Event { name, handler } })
-    }
-
-    fn lifecycle(
-        socket: Socket,
-        of: &'static str,
-        handler: impl Future<Output = ()> + Send + 'static,
+    pub(super) fn admission(
+        path: Arc<str>,
+        admission: impl Future<Output = Result<Admitted, Refusal>> + Send + 'static,
     ) -> Self {
-        Self { socket, run: Run::Lifecycle { handler: Box::pin(handler), of } }
+        Self(Run::Admission { path, admission: Box::pin(admission) })
     }
 
-    fn report_panic(&self, panic: &(dyn Any + Send)) {
-        let what: &str = match &self.run {
-            Run::Admission(_) => "middleware",
-            Run::Event { name, .. } => name,
-            Run::Lifecycle { of, .. } => of,
-        };
-        let message = panic
-            .downcast_ref::<&str>()
-            .copied()
-            .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-            .unwrap_or("of unknown type");
-        let (namespace, id) = (self.socket.namespace(), self.socket.id());
-        tracing::error!(namespace, socket = id, handler = what, panic = message, "handler panicked");
+    /// What a turn runs, if anything.
+    pub(super) fn of_turn(socket: &Socket, turn: Turn) -> Option<Self> {
+        match turn {
+            Turn::Connected => Self::connected(socket),
+            Turn::Disconnected(reason) => Self::disconnected(socket, &reason),
+            Turn::Event(event) => Self::event(socket, event),
+            Turn::Upgraded => Self::upgraded(socket),
+        }
+    }
+
+    fn connected(socket: &Socket) -> Option<Self> {
+        Self::each(socket, "connect", |socket| &socket.live().blueprint.on_connect)
+    }
+
+    fn upgraded(socket: &Socket) -> Option<Self> {
+        Self::each(socket, "upgrade", |socket| &socket.live().blueprint.on_upgrade)
+    }
+
+    fn disconnected(socket: &Socket, reason: &DisconnectReason) -> Option<Self> {
+        let live = Arc::clone(socket.live());
+        let runs = live.blueprint.on_disconnect.iter().map(|handler| handler(socket.clone(), reason.clone()));
+        Self::all(socket, "disconnect", runs)
+    }
+
+    /// Shows an event to those who see all.
+    pub(super) fn catch_all(socket: &Socket, event: &IncomingEvent) -> Option<Self> {
+        let live = Arc::clone(socket.live());
+        let runs = live.blueprint.on_any.iter().map(|handler| handler(socket.clone(), event.clone()));
+        Self::all(socket, "catch-all", runs)
+    }
+
+    /// The handlers of an event, and the middleware around them.
+    fn event(socket: &Socket, event: IncomingEvent) -> Option<Self> {
+        if !socket.is_connected() {
+            return None;
+        }
+        let (name, id) = (event.name.clone(), event.id);
+        let answer = catch_unwind(AssertUnwindSafe(|| Next::first(socket.clone()).start(event)));
+        let answer = answer.unwrap_or_else(|panic| {
+            let answer = socket.acknowledge_for(id).failed(EventFailure::panicked(&*panic));
+            Box::pin(std::future::ready(answer))
+        });
+        Some(Self(Run::Event { socket: socket.clone(), name, id, answer }))
+    }
+
+    fn each(
+        socket: &Socket,
+        of: &'static str,
+        handlers: impl Fn(&Socket) -> &[ConnectHandler],
+    ) -> Option<Self> {
+        Self::all(socket, of, handlers(socket).iter().map(|handler| handler(socket.clone())))
+    }
+
+    /// Several runs are started in order and wait at the same time.
+    fn all(
+        socket: &Socket,
+        of: &'static str,
+        mut runs: impl ExactSizeIterator<Item = BoxFuture<'static, ()>>,
+    ) -> Option<Self> {
+        let started = catch_unwind(AssertUnwindSafe(|| match runs.len() {
+            0 => None,
+            1 => runs.next(),
+            _ => {
+                let all = futures_util::future::join_all(runs);
+                Some(Box::pin(async move { drop(all.await) }) as BoxFuture<'static, ()>)
+            }
+        }));
+        let handler = started.unwrap_or_else(|panic| {
+            socket.report(of, EventFailure::panicked(&*panic));
+            None
+        })?;
+        Some(Self(Run::Lifecycle { socket: socket.clone(), of, handler }))
+    }
+
+    fn panicked(&self, panic: &(dyn Any + Send)) -> Outcome {
+        let failure = EventFailure::panicked(panic);
+        match &self.0 {
+            Run::Admission { path, .. } => {
+                tracing::error!(namespace = &**path, %failure, "middleware panicked");
+                let decision = Err(Refusal::new("Internal server error"));
+                Outcome::Decided { path: Arc::clone(path), decision }
+            }
+            Run::Event { socket, name, id, .. } => {
+                let answer = socket.acknowledge_for(*id).failed(failure);
+                Outcome::Answered { socket: socket.clone(), name: name.clone(), answer }
+            }
+            Run::Lifecycle { socket, of, .. } => {
+                socket.report(of, failure);
+                Outcome::Done(socket.clone())
+            }
+        }
     }
 }
 
@@ -107,28 +153,23 @@ impl Future for Task {
     type Output = Outcome;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
-        let task = &mut *self;
+        let run = &mut self.0;
         let polled = catch_unwind(AssertUnwindSafe(|| {
-            Poll::Ready(match &mut task.run {
-                Run::Admission(run) => Outcome::Decided(task.socket.clone(), ready!(run.as_mut().poll(cx))),
-                Run::Event { handler, .. } => match ready!(handler.as_mut().poll(cx)) {
-                    Some(packet) => Outcome::Reply(task.socket.clone(), packet),
-                    None => Outcome::Done,
-                },
-                Run::Lifecycle { handler, .. } => {
+            Poll::Ready(match run {
+                Run::Admission { path, admission } => {
+                    let decision = ready!(admission.as_mut().poll(cx));
+                    Outcome::Decided { path: Arc::clone(path), decision }
+                }
+                Run::Event { socket, name, answer, .. } => {
+                    let answer = ready!(answer.as_mut().poll(cx));
+                    Outcome::Answered { socket: socket.clone(), name: name.clone(), answer }
+                }
+                Run::Lifecycle { socket, handler, .. } => {
                     ready!(handler.as_mut().poll(cx));
-                    Outcome::Done
+                    Outcome::Done(socket.clone())
                 }
             })
         }));
-        polled.unwrap_or_else(|panic| {
-            task.report_panic(&*panic);
-            Poll::Ready(match task.run {
-                Run::Admission(_) => {
-                    Outcome::Decided(task.socket.clone(), Err(Refusal::new("Internal server error")))
-                }
-                Run::Event { .. } | Run::Lifecycle { .. } => Outcome::Done,
-            })
-        })
+        polled.unwrap_or_else(|panic| Poll::Ready(self.panicked(&*panic)))
     }
 }

@@ -1,0 +1,200 @@
+//! What the program has registered, its types erased.
+//!
+//! Each handler costs the compiler what is generic here, so that is little: its data is decoded, its future
+//! boxed, its reply answered. All the rest is done once for all.
+
+use super::{handle::NamespaceHandle, socket::Socket};
+use crate::{
+    args::DecodeError,
+    connection::IncomingEvent,
+    error::{DisconnectReason, EventError, EventFailure, Refusal},
+    event::OutgoingEvent,
+    packet::AckId,
+    reply::{Acknowledge, Answer, Reply},
+    server::rooms::RoomEvent,
+};
+use futures_util::{FutureExt, future::BoxFuture};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+pub(super) type Middleware = Box<dyn Fn(Socket) -> BoxFuture<'static, Result<(), Refusal>> + Send + Sync>;
+pub(super) type ConnectHandler = Box<dyn Fn(Socket) -> BoxFuture<'static, ()> + Send + Sync>;
+pub(super) type DisconnectingHook = Box<dyn Fn(&Socket, &DisconnectReason) + Send + Sync>;
+pub(super) type DisconnectHandler =
+    Box<dyn Fn(Socket, DisconnectReason) -> BoxFuture<'static, ()> + Send + Sync>;
+pub(super) type ErrorHook = Box<dyn Fn(&Socket, &EventError) + Send + Sync>;
+pub(super) type RoomHook = Box<dyn Fn(&NamespaceHandle, &RoomEvent) + Send + Sync>;
+pub(super) type CatchAll = Box<dyn Fn(Socket, IncomingEvent) -> BoxFuture<'static, ()> + Send + Sync>;
+pub(super) type OutgoingHook = Box<dyn Fn(&Socket, &OutgoingEvent<'_>) + Send + Sync>;
+pub(super) type EventHandler = Box<dyn Fn(Call) -> BoxFuture<'static, Answer> + Send + Sync>;
+pub(super) type EventMiddleware = Box<dyn Fn(Call, Next) -> BoxFuture<'static, Answer> + Send + Sync>;
+pub(crate) type ServerHandler = Box<
+    dyn Fn(NamespaceHandle, IncomingEvent) -> BoxFuture<'static, Result<Value, serde_json::Error>>
+        + Send
+        + Sync,
+>;
+
+/// One event for one handler.
+pub(super) struct Call {
+    pub(super) socket: Socket,
+    pub(super) event: IncomingEvent,
+}
+
+/// Who is to be answered.
+struct Caller {
+    socket: Socket,
+    id: Option<AckId>,
+}
+
+impl Caller {
+    fn acknowledge(&self) -> Acknowledge<'_> {
+        self.socket.acknowledge_for(self.id)
+    }
+
+    async fn answer<R: Reply>(self, reply: impl Future<Output = R>) -> Answer {
+        reply.await.answer(self.acknowledge())
+    }
+
+    fn undecoded(&self, error: DecodeError) -> BoxFuture<'static, Answer> {
+        std::future::ready(self.acknowledge().failed(EventFailure::Decode(error))).boxed()
+    }
+}
+
+impl Call {
+    fn caller(&self) -> Caller {
+        Caller { socket: self.socket.clone(), id: self.event.id }
+    }
+
+    fn data<D: DeserializeOwned>(self) -> Result<(Caller, Socket, D), (Caller, DecodeError)> {
+        let caller = self.caller();
+        match self.event.arguments.decode() {
+            Ok(data) => Ok((caller, self.socket, data)),
+            Err(error) => Err((caller, error)),
+        }
+    }
+}
+
+pub(super) fn event_handler<D, R, F, Fut>(handler: F) -> EventHandler
+where
+    D: DeserializeOwned,
+    R: Reply,
+    F: Fn(Socket, D) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = R> + Send + 'static,
+{
+    Box::new(move |call| match call.data() {
+        Ok((caller, socket, data)) => Box::pin(caller.answer(handler(socket, data))),
+        Err((caller, error)) => caller.undecoded(error),
+    })
+}
+
+pub(super) fn fallback<R, F, Fut>(handler: F) -> EventHandler
+where
+    R: Reply,
+    F: Fn(Socket, IncomingEvent) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = R> + Send + 'static,
+{
+    Box::new(move |call| Box::pin(call.caller().answer(handler(call.socket, call.event))))
+}
+
+pub(super) fn event_middleware<R, F, Fut>(middleware: F) -> EventMiddleware
+where
+    R: Reply,
+    F: Fn(Socket, IncomingEvent, Next) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = R> + Send + 'static,
+{
+    Box::new(move |call, next| Box::pin(call.caller().answer(middleware(call.socket, call.event, next))))
+}
+
+pub(super) fn server_handler<D, R, F, Fut>(handler: F) -> ServerHandler
+where
+    D: DeserializeOwned,
+    R: Serialize,
+    F: Fn(NamespaceHandle, D) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = R> + Send + 'static,
+{
+    Box::new(move |namespace, event| match event.arguments.decode() {
+        Ok(data) => {
+            let answer = handler(namespace, data);
+            Box::pin(async move { serde_json::to_value(answer.await) })
+        }
+        Err(DecodeError(error)) => std::future::ready(Err(error)).boxed(),
+    })
+}
+
+/// The rest of the way of an event: the middleware behind, and the handlers.
+#[must_use = "an event that is not passed on is refused"]
+pub struct Next {
+    socket: Socket,
+    /// How many middlewares the event has reached.
+    at: usize,
+}
+
+impl Next {
+    pub(super) fn first(socket: Socket) -> Self {
+        Self { socket, at: 0 }
+    }
+
+    /// Passes the event on, as it came or changed, and waits for what becomes of it.
+    pub async fn run(self, event: IncomingEvent) -> Answer {
+        self.start(event).await
+    }
+
+    pub(super) fn start(self, event: IncomingEvent) -> BoxFuture<'static, Answer> {
+        let Self { socket, at } = self;
+        let live = std::sync::Arc::clone(socket.live());
+        match live.blueprint.event_middleware.get(at) {
+            Some(middleware) => {
+                middleware(Call { socket: socket.clone(), event }, Self { socket, at: at + 1 })
+            }
+            None => handle(socket, event),
+        }
+    }
+}
+
+impl std::fmt::Debug for Next {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Next").field("socket", &self.socket).finish_non_exhaustive()
+    }
+}
+
+/// Runs the handlers of an event.
+fn handle(socket: Socket, event: IncomingEvent) -> BoxFuture<'static, Answer> {
+    // Middleware may have waited.
+    if !socket.is_connected() {
+        return std::future::ready(Answer::default()).boxed();
+    }
+    let awaited = socket.notify_waiters(&event);
+    let live = std::sync::Arc::clone(socket.live());
+    let blueprint = &live.blueprint;
+    match (blueprint.handlers.get(event.name()).map(Vec::as_slice), &blueprint.fallback) {
+        (Some([handler]), _) => handler(Call { socket, event }),
+        (Some(handlers), _) => {
+            let calls =
+                handlers.iter().map(|handler| handler(Call { socket: socket.clone(), event: event.clone() }));
+            let all = futures_util::future::join_all(calls.collect::<Vec<_>>());
+            let name = event.name;
+            Box::pin(async move { first_answer(&socket, &name, all.await) })
+        }
+        (None, Some(fallback)) if !awaited => fallback(Call { socket, event }),
+        (None, _) => {
+            if !awaited {
+                tracing::debug!(namespace = socket.namespace(), event = event.name(), "no handler");
+            }
+            std::future::ready(Answer::default()).boxed()
+        }
+    }
+}
+
+/// Of several handlers, the first that answers is heard; all failures are reported.
+fn first_answer(socket: &Socket, event: &str, answers: Vec<Answer>) -> Answer {
+    let mut chosen = Answer::default();
+    for answer in answers {
+        if chosen.packet.is_none() {
+            let earlier = std::mem::replace(&mut chosen, answer);
+            socket.report_failure(event, earlier.failure);
+        } else {
+            socket.report_failure(event, answer.failure);
+        }
+    }
+    chosen
+}
