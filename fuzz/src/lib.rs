@@ -2,8 +2,10 @@
 //!
 //! The modules are also compiled into `engineio/tests/corpus.rs` and `socketio/tests/corpus.rs`, which replay the corpus.
 
+mod msgpack;
 mod socketio_packet;
 mod targets;
 
+pub use msgpack::msgpack;
 pub use socketio_packet::socketio_packet;
 pub use targets::{connection, packet, payload, request_body, request_head, websocket};

@@ -85,10 +85,15 @@ impl Encoded {
 
     /// The messages to be sent, which must stay together.
     pub fn messages(&self) -> impl Iterator<Item = Outgoing> + '_ {
-        std::iter::once(&self.first).chain(&self.rest).map(|message| {
-            let outgoing = Outgoing::from(message.clone());
-            if self.compress { outgoing } else { outgoing.uncompressed() }
-        })
+        let compress = self.compress;
+        let messages = std::iter::once(&self.first).chain(&self.rest);
+        messages.map(move |message| outgoing(message.clone(), compress))
+    }
+
+    /// The messages to be sent to one client only.
+    pub fn into_messages(self) -> impl Iterator<Item = Outgoing> {
+        let Self { first, rest, compress } = self;
+        std::iter::once(first).chain(rest).map(move |message| outgoing(message, compress))
     }
 
     /// An event with at most `max_attachments`, and `last` as one argument more.
@@ -175,6 +180,11 @@ impl Encoded {
         let text = String::from_utf8(text).expect("serde_json writes UTF-8");
         Self { first: ByteString::from(text).into(), rest: Vec::new(), compress: true }
     }
+}
+
+fn outgoing(message: Message, compress: bool) -> Outgoing {
+    let outgoing = Outgoing::from(message);
+    if compress { outgoing } else { outgoing.uncompressed() }
 }
 
 fn header(kind: u8, namespace: &str, id: Option<AckId>) -> Vec<u8> {

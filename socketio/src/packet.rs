@@ -124,10 +124,11 @@ impl Packet {
         if attachments > max_attachments {
             return Err(PacketError::TooManyAttachments(max_attachments));
         }
-        let (namespace, rest) = match rest.split_once(',') {
-            _ if !rest.starts_with('/') => (ByteString::from_static("/"), rest),
-            Some((namespace, rest)) => (text.slice_ref(namespace), rest),
-            None => (text.slice_ref(rest), ""),
+        let (namespace, rest) = if rest.starts_with('/') {
+            let (namespace, rest) = rest.split_once(',').unwrap_or((rest, ""));
+            (text.slice_ref(namespace), rest)
+        } else {
+            (ByteString::from_static("/"), rest)
         };
         let (id, payload) = ack_id(rest)?;
         if !payload.is_empty() {

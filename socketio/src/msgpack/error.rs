@@ -1,6 +1,6 @@
 use crate::packet::{MAX_DEPTH, PacketError};
 
-/// Why a message is no packet in MessagePack; numbers are bytes of the message.
+/// Why a message is no packet in msgpack; numbers are bytes of the message.
 ///
 /// A connection that sends such a message is closed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]

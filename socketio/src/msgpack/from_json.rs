@@ -1,4 +1,4 @@
-//! JSON text and attachments -> MessagePack.
+//! JSON text and attachments -> msgpack.
 
 use bytes::Bytes;
 use rmp::encode as write;
@@ -139,7 +139,7 @@ impl<'de> Visitor<'de> for &mut FromJson<'_> {
     }
 }
 
-/// A size that MessagePack can tell.
+/// A size that msgpack can tell.
 fn length<E: Error>(length: usize) -> Result<u32, E> {
     u32::try_from(length).map_err(|_| E::custom("more than 4 GiB in one value"))
 }

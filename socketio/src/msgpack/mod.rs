@@ -1,9 +1,9 @@
-//! Packets as MessagePack: one packet, one binary message.
+//! Packets as msgpack: one packet, one binary message.
 //!
 //! ```text
 //! message   {type: 0 to 4, data?, id?, nsp, ...}     a map, keys in any order
-//! in        data -> ToJson -> JSON text, attachments -> Content, checked like the default parser's
-//! out       JSON text, attachments -> FromJson -> data
+//! in        data -> JSON text and attachments (`to_json`) -> Content, checked like the default parser's
+//! out       JSON text and attachments -> data (`from_json`)
 //! ```
 
 mod date;
@@ -50,7 +50,7 @@ pub use error::MsgPackError;
 ///
 /// Handlers see what they would see with the default parser, which is what `JSON.stringify` makes of a value:
 ///
-/// | JavaScript | MessagePack | here |
+/// | JavaScript | msgpack | here |
 /// |---|---|---|
 /// | `null` | nil | `null` |
 /// | `undefined` | extension 0 of 1 byte | `null`; no entry if it is a value of an object |
@@ -149,8 +149,9 @@ fn decode(message: Bytes) -> Result<Packet, MsgPackError> {
     }
 
     let position = |field: &Option<Value>| field.as_ref().map_or(end, |value| value.position);
-    let namespace = namespace_of(namespace.as_ref()).ok_or(MsgPackError::Namespace(position(&namespace)))?;
-    let ack_id = ack_id_of(id.as_ref()).ok_or(MsgPackError::AckId(position(&id)))?;
+    let namespace =
+        namespace_of(namespace.as_ref()).ok_or_else(|| MsgPackError::Namespace(position(&namespace)))?;
+    let ack_id = ack_id_of(id.as_ref()).ok_or_else(|| MsgPackError::AckId(position(&id)))?;
     let content = match (kind.as_ref().map(|kind| kind.json.as_str()), data) {
         (Some("0" | "4"), Some(data)) if !data.attachments.is_empty() => {
             return Err(MsgPackError::Attachments(data.position));
@@ -174,7 +175,7 @@ fn namespace_of(value: Option<&Value>) -> Option<ByteString> {
     namespace.starts_with('/').then(|| namespace.into())
 }
 
-/// The id, if it is missing or valid.
+/// The id, if it is missing or valid. Like everything in JSON, `NaN` is null.
 fn ack_id_of(value: Option<&Value>) -> Option<Option<AckId>> {
     match value.map(|value| value.json.as_str()) {
         None | Some("null") => Some(None),

@@ -1,4 +1,4 @@
-//! Bytes -> what the markers of MessagePack announce.
+//! Bytes -> what the markers of msgpack announce.
 
 use super::MsgPackError;
 use bytes::Bytes;

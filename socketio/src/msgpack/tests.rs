@@ -83,10 +83,12 @@ fn every_marker_without_attachments() {
         // Date of JavaScript.
         (b"\xd7\x00\x00\x00\x01\x8c\xc8\x20\xdb\x2e", r#""2024-01-02T03:04:05.678Z""#),
         (b"\xd7\x00\x7f\xff\xff\xff\xff\xff\xff\xff", "null"),
-        // Timestamps of 32, 64 and 96 bits.
-        (b"\xd6\xff\x65\x93\x7e\x25", r#""2024-01-02T03:08:53.000Z""#),
-        (b"\xd7\xff\xa1\xa6\x22\x00\x65\x93\x7e\x25", r#""2024-01-02T03:08:53.678Z""#),
-        (b"\xc7\x0c\xff\x28\x69\x88\x80\xff\xff\xff\xff\xff\xff\xff\xff", r#""1969-12-31T23:59:59.678Z""#),
+        // Timestamps of 32, 64 and 96 bits, made by notepack.io 3.0.1.
+        (b"\xd6\xff\x65\x93\x7d\x25", r#""2024-01-02T03:04:05.000Z""#),
+        (b"\xd7\xff\xa1\xa5\xd6\x00\x65\x93\x7d\x25", r#""2024-01-02T03:04:05.678Z""#),
+        (b"\xd7\xff\x01\x31\x2d\x02\x00\x00\x00\x00", r#""2242-03-16T12:56:32.005Z""#),
+        (b"\xc7\x0c\xff\x28\x69\x75\x80\xff\xff\xff\xff\xff\xff\xff\xff", r#""1969-12-31T23:59:59.678Z""#),
+        (b"\xc7\x0c\xff\x00\x4c\x4b\x40\x00\x00\x00\x04\x00\x00\x00\x00", r#""2514-05-30T01:53:04.005Z""#),
         (b"\xc7\x0c\xff\x00\x00\x00\x00\x7f\xff\xff\xff\xff\xff\xff\xff", "null"),
     ] {
         assert_eq!(to_json(value), Ok((json.to_owned(), vec![])), "{value:x?}");
@@ -100,8 +102,8 @@ fn floats_are_written_as_javascript_writes_them() {
         (-0.0, "0"),
         (-2e15, "-2000000000000000"),
         (1e20, "100000000000000000000"),
-        (1e21, "1e21"),
-        (-1.5e300, "-1.5e300"),
+        (1e21, "1e+21"),
+        (-1.5e300, "-1.5e+300"),
         (5e-324, "5e-324"),
         (f64::NAN, "null"),
         (f64::INFINITY, "null"),
@@ -304,6 +306,19 @@ fn sizes_take_their_smallest_form() {
         let attachment = Bytes::from(bytes.clone());
         from_json::append(&mut out, r#"{"num":0,"_placeholder":true}"#, &[attachment]).unwrap();
         assert_eq!(out, [buffer, bytes.as_bytes()].concat());
+    }
+}
+
+/// As everywhere that JSON is read.
+#[test]
+fn of_equal_keys_the_last_decides() {
+    for (json, expected) in [
+        (r#"{"num":7,"_placeholder":true,"num":0}"#, &b"\xc4\x01x"[..]),
+        (r#"{"_placeholder":true,"_placeholder":0}"#, b"\x82\xac_placeholder\xc3\xac_placeholder\x00"),
+    ] {
+        let mut out = Vec::new();
+        from_json::append(&mut out, json, &["x".into()]).unwrap();
+        assert_eq!(out, expected, "{json}");
     }
 }
 

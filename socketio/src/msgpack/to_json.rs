@@ -1,4 +1,4 @@
-//! MessagePack -> JSON text as `JSON.stringify` would write it, and attachments.
+//! msgpack -> JSON text as `JSON.stringify` would write it, and attachments.
 
 use super::{
     MsgPackError, date,
@@ -119,11 +119,12 @@ impl ToJson<'_> {
 
     fn key(&mut self) -> Result<(), MsgPackError> {
         match self.reader.head()? {
-            Head::String(length) => self.string(length),
-            Head::Signed(value) => Ok(self.write(&value.to_string())),
-            Head::Unsigned(value) => Ok(self.write(&value.to_string())),
-            _ => Err(MsgPackError::Key(self.reader.start())),
+            Head::String(length) => self.string(length)?,
+            Head::Signed(value) => self.write(&value.to_string()),
+            Head::Unsigned(value) => self.write(&value.to_string()),
+            _ => return Err(MsgPackError::Key(self.reader.start())),
         }
+        Ok(())
     }
 
     fn string(&mut self, length: u32) -> Result<(), MsgPackError> {

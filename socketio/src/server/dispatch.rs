@@ -15,15 +15,15 @@ use crate::{
     error::{DisconnectReason, Refusal},
     limits::Limit,
     parser::AnyDecoder,
+    reply::Answer,
 };
 use bytestring::ByteString;
 use engineio::{CloseReason, Handler, Message};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use serde::Serialize;
 use std::{
-    pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 /// Handles one connection: decodes, applies the rules, and runs the handlers.
@@ -39,6 +39,8 @@ pub(super) struct Dispatcher {
     parked: Option<Box<FuturesUnordered<Task>>>,
     /// What waits for its turn in ordered namespaces.
     turns: Option<Box<Turns>>,
+    /// By which the link wakes this task.
+    waker: Option<Waker>,
     /// Why nothing that the client sends matters any more.
     ending: Option<DisconnectReason>,
     /// The connection is closed as soon as no handler is running.
@@ -59,6 +61,7 @@ impl Dispatcher {
             deadlines: Deadlines::new(server.connect_timeout, limits.attachment_timeout),
             parked: None,
             turns: None,
+            waker: None,
             ending: None,
             draining: false,
             server,
@@ -75,26 +78,17 @@ impl Dispatcher {
         } else {
             turn
         };
-        match Task::of_turn(socket, turn) {
-            Some(task) => self.start(task, cx),
+        match Task::start_turn(socket, turn, cx) {
+            Some(started) => self.started(started, cx),
             None => self.next_turn(socket, cx),
         }
     }
 
-    /// Runs `task` up to where it first waits.
-    fn start(&mut self, task: Task, cx: &mut Context<'_>) {
-        if let Some(outcome) = self.poll_first(task, cx) {
-            self.finish(outcome, cx);
-        }
-    }
-
-    fn poll_first(&mut self, mut task: Task, cx: &mut Context<'_>) -> Option<Outcome> {
-        match Pin::new(&mut task).poll(cx) {
-            Poll::Ready(outcome) => Some(outcome),
-            Poll::Pending => {
-                self.parked.get_or_insert_default().push(task);
-                None
-            }
+    /// Finishes what has not waited, and sets aside what has.
+    fn started(&mut self, started: Result<Outcome, Task>, cx: &mut Context<'_>) {
+        match started {
+            Ok(outcome) => self.finish(outcome, cx),
+            Err(task) => self.parked.get_or_insert_default().push(task),
         }
     }
 
@@ -102,29 +96,30 @@ impl Dispatcher {
         match outcome {
             Outcome::Decided { path, decision } => self.decide(&path, decision, cx),
             Outcome::Answered { socket, name, answer } => {
-                if let Some(packet) = answer.packet.filter(|_| socket.is_connected()) {
-                    self.link.send_control(&packet);
-                }
-                socket.report_failure(&name, answer.failure);
+                self.answer(&socket, &name, answer);
                 self.next_turn(&socket, cx);
             }
             Outcome::Done(socket) => self.next_turn(&socket, cx),
         }
     }
 
+    fn answer(&self, socket: &Socket, event: &str, answer: Answer) {
+        if let Some(packet) = answer.packet.filter(|_| socket.is_connected()) {
+            self.link.send_control(packet);
+        }
+        socket.report_failure(event, answer.failure);
+    }
+
     /// A handler of `socket` has ended: runs what waits for it, up to the next that waits itself.
     fn next_turn(&mut self, socket: &Socket, cx: &mut Context<'_>) {
         while let Some(turn) = self.turns.as_mut().and_then(|turns| turns.next(socket.0.id)) {
-            let Some(task) = Task::of_turn(socket, turn) else { continue };
-            match self.poll_first(task, cx) {
-                None => return,
-                Some(Outcome::Answered { name, answer, .. }) => {
-                    if let Some(packet) = answer.packet.filter(|_| socket.is_connected()) {
-                        self.link.send_control(&packet);
-                    }
-                    socket.report_failure(&name, answer.failure);
+            match Task::start_turn(socket, turn, cx) {
+                Some(Ok(Outcome::Answered { name, answer, .. })) => self.answer(socket, &name, answer),
+                Some(Ok(Outcome::Decided { .. } | Outcome::Done(_))) | None => {}
+                Some(Err(task)) => {
+                    self.parked.get_or_insert_default().push(task);
+                    return;
                 }
-                Some(Outcome::Decided { .. } | Outcome::Done(_)) => {}
             }
         }
     }
@@ -143,7 +138,7 @@ impl Dispatcher {
         let path = self.server.namespaces.shared_path(path).unwrap_or_else(|| (**path).into());
         self.connection.begin(Arc::clone(&path));
         let admission = admit(Arc::clone(&self.server), Arc::clone(&self.link), Arc::clone(&path), payload);
-        self.start(Task::admission(path, admission), cx);
+        self.started(Task::admission(path, admission).start(cx), cx);
     }
 
     fn decide(&mut self, path: &Arc<str>, decision: Result<Admitted, Refusal>, cx: &mut Context<'_>) {
@@ -179,7 +174,7 @@ impl Dispatcher {
         let consent =
             self.server.common.format.connect(socket.namespace(), &Consent { sid: socket.id(), pid });
         let open = |missed: Vec<Encoded>| {
-            missed.iter().for_each(|packet| self.link.send_control(packet));
+            missed.into_iter().for_each(|packet| self.link.send_control(packet));
             self.send(consent);
             // Only now, so that no broadcast overtakes the consent.
             socket.open();
@@ -204,7 +199,7 @@ impl Dispatcher {
     /// Sends what only a parser of the program's choice can fail to encode.
     fn send(&self, packet: Result<Encoded, EncodeError>) {
         match packet {
-            Ok(packet) => self.link.send_control(&packet),
+            Ok(packet) => self.link.send_control(packet),
             Err(error) => {
                 tracing::error!(%error, "closing a connection that cannot be answered");
                 self.link.connection.close();
@@ -212,28 +207,32 @@ impl Dispatcher {
         }
     }
 
-    fn event(&mut self, socket: &Socket, event: IncomingEvent, bytes: usize, cx: &mut Context<'_>) {
+    fn event(&mut self, socket: Socket, event: IncomingEvent, bytes: usize, cx: &mut Context<'_>) {
         if !socket.is_connected() {
             return;
         }
-        if let Some(limit) = self.server.common.policy.count_event(socket, bytes) {
-            self.refuse_event(socket, &event, &limit);
+        if let Some(limit) = self.server.common.policy.count_event(&socket, bytes) {
+            self.refuse_event(&socket, &event, &limit);
             socket.exceeded(limit);
             return;
         }
         if self.draining {
-            self.refuse_event(socket, &event, &"server shutting down");
+            self.refuse_event(&socket, &event, &"server shutting down");
             return;
         }
-        if let Some(task) = Task::catch_all(socket, &event) {
-            self.start(task, cx);
+        if let Some(task) = Task::catch_all(&socket, &event) {
+            self.started(task.start(cx), cx);
         }
-        self.run(socket, Turn::Event(event), cx);
+        if socket.live().blueprint.ordered {
+            self.run(&socket, Turn::Event(event), cx);
+        } else {
+            self.started(Task::start_event(socket, event, cx), cx);
+        }
     }
 
     fn refuse_event(&self, socket: &Socket, event: &IncomingEvent, why: &impl std::fmt::Display) {
         if let Some(packet) = socket.acknowledge_for(event.id).error(why).packet {
-            self.link.send_control(&packet);
+            self.link.send_control(packet);
         }
     }
 
@@ -261,7 +260,7 @@ impl Dispatcher {
 
     /// Does what calls on the sockets have asked for.
     fn attend(&mut self, cx: &mut Context<'_>) {
-        match self.link.take_request(cx) {
+        match self.link.take_request(&mut self.waker, cx) {
             Request::Nothing => return,
             Request::NoticeDisconnected => {}
             Request::Drain => self.draining = true,
@@ -312,7 +311,7 @@ impl Handler for Dispatcher {
         match self.connection.handle_packet(packet) {
             Ok(Incoming::Event(socket, event)) => {
                 let socket = socket.clone();
-                self.event(&socket, event, bytes, cx);
+                self.event(socket, event, bytes, cx);
             }
             Ok(Incoming::Ack(socket, id, arguments)) => socket.acknowledge(id, arguments),
             Ok(Incoming::Connect { namespace, payload }) => self.connect(&namespace, payload, cx),

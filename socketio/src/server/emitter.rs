@@ -93,7 +93,7 @@ impl<'a> Emitter<'a> {
         self.show(&packet);
         let exchange = async {
             let connection = self.socket.connection();
-            connection.send_all(packet.messages()).await.map_err(|_| AckError::Disconnected)?;
+            connection.send_all(packet.into_messages()).await.map_err(|_| AckError::Disconnected)?;
             answered.await.map_err(|_| AckError::Disconnected)
         };
         let arguments = tokio::time::timeout(timeout, exchange).await.map_err(|_| AckError::Timeout)??;
@@ -108,10 +108,10 @@ impl<'a> Emitter<'a> {
         let packet = self.encode(None, name, data, None)?;
         self.show(&packet);
         if self.flags.volatile {
-            self.socket.connection().send_volatile_all(packet.messages());
+            self.socket.connection().send_volatile_all(packet.into_messages());
             return Ok(());
         }
-        Ok(self.socket.connection().try_send_all(packet.messages())?)
+        Ok(self.socket.connection().try_send_all(packet.into_messages())?)
     }
 
     fn emit_recoverable<D: Serialize + ?Sized>(self, name: &str, data: &D) -> Result<(), SendError> {

@@ -5,7 +5,7 @@
 
 use super::{handle::NamespaceHandle, socket::Socket};
 use crate::{
-    args::DecodeError,
+    args::{Arguments, DecodeError},
     connection::IncomingEvent,
     error::{DisconnectReason, EventError, EventFailure, Refusal},
     event::OutgoingEvent,
@@ -13,9 +13,13 @@ use crate::{
     reply::{Acknowledge, Answer, Reply},
     server::rooms::RoomEvent,
 };
-use futures_util::{FutureExt, future::BoxFuture};
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, join_all},
+};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
+use std::sync::Arc;
 
 pub(super) type Middleware = Box<dyn Fn(Socket) -> BoxFuture<'static, Result<(), Refusal>> + Send + Sync>;
 pub(super) type ConnectHandler = Box<dyn Fn(Socket) -> BoxFuture<'static, ()> + Send + Sync>;
@@ -27,17 +31,20 @@ pub(super) type RoomHook = Box<dyn Fn(&NamespaceHandle, &RoomEvent) + Send + Syn
 pub(super) type CatchAll = Box<dyn Fn(Socket, IncomingEvent) -> BoxFuture<'static, ()> + Send + Sync>;
 pub(super) type OutgoingHook = Box<dyn Fn(&Socket, &OutgoingEvent<'_>) + Send + Sync>;
 pub(super) type EventHandler = Box<dyn Fn(Call) -> BoxFuture<'static, Answer> + Send + Sync>;
-pub(super) type EventMiddleware = Box<dyn Fn(Call, Next) -> BoxFuture<'static, Answer> + Send + Sync>;
+pub(super) type Fallback = Box<dyn Fn(Socket, IncomingEvent) -> BoxFuture<'static, Answer> + Send + Sync>;
+pub(super) type EventMiddleware =
+    Box<dyn Fn(Socket, IncomingEvent, Next) -> BoxFuture<'static, Answer> + Send + Sync>;
 pub(crate) type ServerHandler = Box<
     dyn Fn(NamespaceHandle, IncomingEvent) -> BoxFuture<'static, Result<Value, serde_json::Error>>
         + Send
         + Sync,
 >;
 
-/// One event for one handler.
+/// The data of one event for one handler.
 pub(super) struct Call {
     pub(super) socket: Socket,
-    pub(super) event: IncomingEvent,
+    pub(super) id: Option<AckId>,
+    pub(super) arguments: Arguments,
 }
 
 /// Who is to be answered.
@@ -61,14 +68,11 @@ impl Caller {
 }
 
 impl Call {
-    fn caller(&self) -> Caller {
-        Caller { socket: self.socket.clone(), id: self.event.id }
-    }
-
     fn data<D: DeserializeOwned>(self) -> Result<(Caller, Socket, D), (Caller, DecodeError)> {
-        let caller = self.caller();
-        match self.event.arguments.decode() {
-            Ok(data) => Ok((caller, self.socket, data)),
+        let Self { socket, id, arguments } = self;
+        let caller = Caller { socket: socket.clone(), id };
+        match arguments.decode() {
+            Ok(data) => Ok((caller, socket, data)),
             Err(error) => Err((caller, error)),
         }
     }
@@ -87,13 +91,16 @@ where
     })
 }
 
-pub(super) fn fallback<R, F, Fut>(handler: F) -> EventHandler
+pub(super) fn fallback<R, F, Fut>(handler: F) -> Fallback
 where
     R: Reply,
     F: Fn(Socket, IncomingEvent) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = R> + Send + 'static,
 {
-    Box::new(move |call| Box::pin(call.caller().answer(handler(call.socket, call.event))))
+    Box::new(move |socket, event| {
+        let caller = Caller { socket: socket.clone(), id: event.id };
+        Box::pin(caller.answer(handler(socket, event)))
+    })
 }
 
 pub(super) fn event_middleware<R, F, Fut>(middleware: F) -> EventMiddleware
@@ -102,7 +109,10 @@ where
     F: Fn(Socket, IncomingEvent, Next) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = R> + Send + 'static,
 {
-    Box::new(move |call, next| Box::pin(call.caller().answer(middleware(call.socket, call.event, next))))
+    Box::new(move |socket, event, next| {
+        let caller = Caller { socket: socket.clone(), id: event.id };
+        Box::pin(caller.answer(middleware(socket, event, next)))
+    })
 }
 
 pub(super) fn server_handler<D, R, F, Fut>(handler: F) -> ServerHandler
@@ -130,23 +140,19 @@ pub struct Next {
 }
 
 impl Next {
-    pub(super) fn first(socket: Socket) -> Self {
-        Self { socket, at: 0 }
-    }
-
     /// Passes the event on, as it came or changed, and waits for what becomes of it.
     pub async fn run(self, event: IncomingEvent) -> Answer {
         self.start(event).await
     }
 
-    pub(super) fn start(self, event: IncomingEvent) -> BoxFuture<'static, Answer> {
+    fn start(self, event: IncomingEvent) -> BoxFuture<'static, Answer> {
         let Self { socket, at } = self;
-        let live = std::sync::Arc::clone(socket.live());
+        let live = Arc::clone(socket.live());
         match live.blueprint.event_middleware.get(at) {
-            Some(middleware) => {
-                middleware(Call { socket: socket.clone(), event }, Self { socket, at: at + 1 })
-            }
-            None => handle(socket, event),
+            Some(middleware) => middleware(socket.clone(), event, Self { socket, at: at + 1 }),
+            // Middleware may have waited.
+            None if socket.is_connected() => handle(&socket, event),
+            None => std::future::ready(Answer::default()).boxed(),
         }
     }
 }
@@ -157,25 +163,28 @@ impl std::fmt::Debug for Next {
     }
 }
 
-/// Runs the handlers of an event.
-fn handle(socket: Socket, event: IncomingEvent) -> BoxFuture<'static, Answer> {
-    // Middleware may have waited.
-    if !socket.is_connected() {
-        return std::future::ready(Answer::default()).boxed();
+/// Starts what handles an event: the middleware, and the handlers behind it.
+pub(super) fn start(socket: &Socket, event: IncomingEvent) -> BoxFuture<'static, Answer> {
+    if socket.live().blueprint.event_middleware.is_empty() {
+        handle(socket, event)
+    } else {
+        Next { socket: socket.clone(), at: 0 }.start(event)
     }
+}
+
+fn handle(socket: &Socket, event: IncomingEvent) -> BoxFuture<'static, Answer> {
     let awaited = socket.notify_waiters(&event);
-    let live = std::sync::Arc::clone(socket.live());
-    let blueprint = &live.blueprint;
+    let blueprint = &socket.live().blueprint;
+    let call = |arguments| Call { socket: socket.clone(), id: event.id, arguments };
     match (blueprint.handlers.get(event.name()).map(Vec::as_slice), &blueprint.fallback) {
-        (Some([handler]), _) => handler(Call { socket, event }),
+        (Some([handler]), _) => handler(call(event.arguments)),
         (Some(handlers), _) => {
-            let calls =
-                handlers.iter().map(|handler| handler(Call { socket: socket.clone(), event: event.clone() }));
-            let all = futures_util::future::join_all(calls.collect::<Vec<_>>());
-            let name = event.name;
+            let calls = handlers.iter().map(|handler| handler(call(event.arguments.clone())));
+            let all = join_all(calls.collect::<Vec<_>>());
+            let (socket, name) = (socket.clone(), event.name);
             Box::pin(async move { first_answer(&socket, &name, all.await) })
         }
-        (None, Some(fallback)) if !awaited => fallback(Call { socket, event }),
+        (None, Some(fallback)) if !awaited => fallback(socket.clone(), event),
         (None, _) => {
             if !awaited {
                 tracing::debug!(namespace = socket.namespace(), event = event.name(), "no handler");

@@ -8,7 +8,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU8, Ordering},
     },
-    task::Context,
+    task::{Context, Waker},
 };
 
 /// The way from anywhere to the client and to the connection's task.
@@ -45,9 +45,9 @@ impl Link {
 
     /// Sends what answers the client, or ends something: it never waits, nor fails but on a closed
     /// connection.
-    pub(super) fn send_control(&self, packet: &Encoded) {
+    pub(super) fn send_control(&self, packet: Encoded) {
         // A closed connection is reported by `on_close`.
-        self.connection.force_send_all(packet.messages()).ok();
+        self.connection.force_send_all(packet.into_messages()).ok();
     }
 
     pub(super) fn notice_disconnected(&self) {
@@ -71,13 +71,23 @@ impl Link {
         self.task.wake();
     }
 
-    /// Takes the greatest request; the task is woken for later ones.
-    pub(super) fn take_request(&self, cx: &Context<'_>) -> Request {
-        self.task.register(cx.waker());
+    /// Takes the greatest request; the task is woken for later ones. `registered` is by which waker, so that
+    /// this costs next to nothing as long as there is nothing to do.
+    pub(super) fn take_request(&self, registered: &mut Option<Waker>, cx: &Context<'_>) -> Request {
+        if !registered.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            *registered = Some(cx.waker().clone());
+            self.task.register(cx.waker());
+        }
         if self.requests.load(Ordering::Acquire) == 0 {
             return Request::Nothing;
         }
-        match self.requests.swap(0, Ordering::AcqRel) {
+        let request = self.requests.swap(0, Ordering::AcqRel);
+        // Whoever made the request has taken the waker, and somebody may have made one without finding it.
+        self.task.register(cx.waker());
+        if self.requests.load(Ordering::Acquire) != 0 {
+            cx.waker().wake_by_ref();
+        }
+        match request {
             0 => Request::Nothing,
             1 => Request::NoticeDisconnected,
             2 => Request::Drain,

@@ -181,7 +181,7 @@ impl Socket {
             // Before the client is told, as it may join again once it knows.
             self.link().notice_disconnected();
             if let Ok(packet) = self.live().common.format.disconnect(self.namespace()) {
-                self.link().send_control(&packet);
+                self.link().send_control(packet);
             }
         }
     }

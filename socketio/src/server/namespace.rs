@@ -4,7 +4,7 @@ use super::{
     handle::NamespaceHandle,
     handler::{
         CatchAll, ConnectHandler, DisconnectHandler, DisconnectingHook, ErrorHook, EventHandler,
-        EventMiddleware, Middleware, Next, OutgoingHook, RoomHook, ServerHandler, event_handler,
+        EventMiddleware, Fallback, Middleware, Next, OutgoingHook, RoomHook, ServerHandler, event_handler,
         event_middleware, fallback, server_handler,
     },
     rooms::RoomEvent,
@@ -47,7 +47,7 @@ pub struct Namespace {
     pub(super) on_any_outgoing: Vec<OutgoingHook>,
     pub(super) event_middleware: Vec<EventMiddleware>,
     pub(super) handlers: HashMap<Box<str>, Vec<EventHandler>>,
-    pub(super) fallback: Option<EventHandler>,
+    pub(super) fallback: Option<Fallback>,
     pub(crate) server_handlers: HashMap<Box<str>, ServerHandler>,
     pub(super) shown: Option<fn(&Extensions) -> Option<Value>>,
     pub(super) ordered: bool,

@@ -2,7 +2,7 @@
 
 use super::{
     admission::Admitted,
-    handler::{ConnectHandler, Next},
+    handler::{ConnectHandler, start},
     socket::Socket,
     turns::Turn,
 };
@@ -28,6 +28,7 @@ pub(super) struct Task(Run);
 enum Run {
     Admission { path: Arc<str>, admission: BoxFuture<'static, Result<Admitted, Refusal>> },
     Event { socket: Socket, name: ByteString, id: Option<AckId>, answer: BoxFuture<'static, Answer> },
+    Finished,
     Lifecycle { socket: Socket, of: &'static str, handler: BoxFuture<'static, ()> },
 }
 
@@ -55,13 +56,28 @@ impl Task {
         Self(Run::Admission { path, admission: Box::pin(admission) })
     }
 
-    /// What a turn runs, if anything.
-    pub(super) fn of_turn(socket: &Socket, turn: Turn) -> Option<Self> {
-        match turn {
+    /// Starts what a turn runs, if that is anything.
+    pub(super) fn start_turn(
+        socket: &Socket,
+        turn: Turn,
+        cx: &mut Context<'_>,
+    ) -> Option<Result<Outcome, Self>> {
+        let task = match turn {
             Turn::Connected => Self::connected(socket),
             Turn::Disconnected(reason) => Self::disconnected(socket, &reason),
-            Turn::Event(event) => Self::event(socket, event),
+            Turn::Event(event) => {
+                return socket.is_connected().then(|| Self::start_event(socket.clone(), event, cx));
+            }
             Turn::Upgraded => Self::upgraded(socket),
+        };
+        task.map(|task| task.start(cx))
+    }
+
+    /// Runs up to where it first waits.
+    pub(super) fn start(mut self, cx: &mut Context<'_>) -> Result<Outcome, Self> {
+        match Pin::new(&mut self).poll(cx) {
+            Poll::Ready(outcome) => Ok(outcome),
+            Poll::Pending => Err(self),
         }
     }
 
@@ -81,23 +97,34 @@ impl Task {
 
     /// Shows an event to those who see all.
     pub(super) fn catch_all(socket: &Socket, event: &IncomingEvent) -> Option<Self> {
+        if socket.live().blueprint.on_any.is_empty() {
+            return None;
+        }
         let live = Arc::clone(socket.live());
         let runs = live.blueprint.on_any.iter().map(|handler| handler(socket.clone(), event.clone()));
         Self::all(socket, "catch-all", runs)
     }
 
-    /// The handlers of an event, and the middleware around them.
-    fn event(socket: &Socket, event: IncomingEvent) -> Option<Self> {
-        if !socket.is_connected() {
-            return None;
-        }
+    /// Starts the handlers of an event, and the middleware around them: runs them up to where they first wait.
+    pub(super) fn start_event(
+        socket: Socket,
+        event: IncomingEvent,
+        cx: &mut Context<'_>,
+    ) -> Result<Outcome, Self> {
         let (name, id) = (event.name.clone(), event.id);
-        let answer = catch_unwind(AssertUnwindSafe(|| Next::first(socket.clone()).start(event)));
-        let answer = answer.unwrap_or_else(|panic| {
-            let answer = socket.acknowledge_for(id).failed(EventFailure::panicked(&*panic));
-            Box::pin(std::future::ready(answer))
-        });
-        Some(Self(Run::Event { socket: socket.clone(), name, id, answer }))
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            let mut answer = start(&socket, event);
+            match answer.as_mut().poll(cx) {
+                Poll::Ready(answer) => Ok(answer),
+                Poll::Pending => Err(answer),
+            }
+        }));
+        let answer = match polled {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(answer)) => return Err(Self(Run::Event { socket, name, id, answer })),
+            Err(panic) => socket.acknowledge_for(id).failed(EventFailure::panicked(&*panic)),
+        };
+        Ok(Outcome::Answered { socket, name, answer })
     }
 
     fn each(
@@ -129,22 +156,23 @@ impl Task {
         Some(Self(Run::Lifecycle { socket: socket.clone(), of, handler }))
     }
 
-    fn panicked(&self, panic: &(dyn Any + Send)) -> Outcome {
+    /// Reports a panic and tells what is left to do.
+    fn panicked(self, panic: &(dyn Any + Send)) -> Outcome {
         let failure = EventFailure::panicked(panic);
-        match &self.0 {
+        match self.0 {
             Run::Admission { path, .. } => {
-                tracing::error!(namespace = &**path, %failure, "middleware panicked");
-                let decision = Err(Refusal::new("Internal server error"));
-                Outcome::Decided { path: Arc::clone(path), decision }
+                tracing::error!(namespace = &*path, %failure, "middleware panicked");
+                Outcome::Decided { path, decision: Err(Refusal::new("Internal server error")) }
             }
             Run::Event { socket, name, id, .. } => {
-                let answer = socket.acknowledge_for(*id).failed(failure);
-                Outcome::Answered { socket: socket.clone(), name: name.clone(), answer }
+                let answer = socket.acknowledge_for(id).failed(failure);
+                Outcome::Answered { socket, name, answer }
             }
             Run::Lifecycle { socket, of, .. } => {
                 socket.report(of, failure);
-                Outcome::Done(socket.clone())
+                Outcome::Done(socket)
             }
+            Run::Finished => unreachable!("it is not polled again"),
         }
     }
 }
@@ -153,23 +181,39 @@ impl Future for Task {
     type Output = Outcome;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+        /// What comes out of a run.
+        enum Output {
+            Admission(Result<Admitted, Refusal>),
+            Event(Answer),
+            Lifecycle,
+        }
         let run = &mut self.0;
         let polled = catch_unwind(AssertUnwindSafe(|| {
             Poll::Ready(match run {
-                Run::Admission { path, admission } => {
-                    let decision = ready!(admission.as_mut().poll(cx));
-                    Outcome::Decided { path: Arc::clone(path), decision }
-                }
-                Run::Event { socket, name, answer, .. } => {
-                    let answer = ready!(answer.as_mut().poll(cx));
-                    Outcome::Answered { socket: socket.clone(), name: name.clone(), answer }
-                }
-                Run::Lifecycle { socket, handler, .. } => {
+                Run::Admission { admission, .. } => Output::Admission(ready!(admission.as_mut().poll(cx))),
+                Run::Event { answer, .. } => Output::Event(ready!(answer.as_mut().poll(cx))),
+                Run::Lifecycle { handler, .. } => {
                     ready!(handler.as_mut().poll(cx));
-                    Outcome::Done(socket.clone())
+                    Output::Lifecycle
                 }
+                Run::Finished => unreachable!("it is not polled again"),
             })
         }));
-        polled.unwrap_or_else(|panic| Poll::Ready(self.panicked(&*panic)))
+        let polled = match polled {
+            Ok(polled) => Ok(ready!(polled)),
+            Err(panic) => Err(panic),
+        };
+        let finished = Self(std::mem::replace(&mut self.0, Run::Finished));
+        Poll::Ready(match (polled, finished.0) {
+            (Ok(Output::Admission(decision)), Run::Admission { path, .. }) => {
+                Outcome::Decided { path, decision }
+            }
+            (Ok(Output::Event(answer)), Run::Event { socket, name, .. }) => {
+                Outcome::Answered { socket, name, answer }
+            }
+            (Ok(_), Run::Lifecycle { socket, .. }) => Outcome::Done(socket),
+            (Ok(_), _) => unreachable!("a run has an output of its own kind"),
+            (Err(panic), run) => Self(run).panicked(&*panic),
+        })
     }
 }
