@@ -232,6 +232,12 @@ impl<S> Connection<S> {
     pub fn refuse(&mut self, namespace: &str) {
         self.forget(namespace);
     }
+
+    /// Forgets the memberships that this end has ended, where they become too many to be kept. What the
+    /// client sent for them before it knew is a violation then.
+    pub fn forget_ended(&mut self) {
+        self.members.retain(|member| !matches!(member.state, State::Ended));
+    }
 }
 
 impl<S> Connection<S, ClientRole> {

@@ -16,8 +16,9 @@ pub(super) struct Log {
     /// Number of the first packet that is kept.
     first: u64,
     bytes: usize,
-    sockets: HashMap<String, SavedSocket>,
-    /// Private ids in the order in which they expire; those that came back are among them.
+    /// By private id, and until when.
+    sockets: HashMap<String, (Duration, SavedSocket)>,
+    /// Private ids in the order in which they expire; stale where the socket has come back meanwhile.
     expiry: VecDeque<(Duration, String)>,
 }
 
@@ -53,29 +54,42 @@ impl Log {
 
     /// The packets after `offset` that were for `socket`; `None` if they are not all kept.
     pub(super) fn since(&self, offset: &str, socket: &SavedSocket) -> Option<Vec<Encoded>> {
-        let seen = usize::try_from(offset.parse::<u64>().ok()?.checked_sub(self.first)?).ok()?;
-        if seen >= self.packets.len() {
+        // The packet at the offset has been seen, and need not be kept any more.
+        let next = offset.parse::<u64>().ok()?.checked_add(1)?;
+        let seen = usize::try_from(next.checked_sub(self.first)?).ok()?;
+        if seen > self.packets.len() {
             return None;
         }
         let mut rooms = socket.rooms.clone();
         rooms.push(socket.id.as_str().into());
-        let missed = self.packets.iter().skip(seen + 1).filter(|logged| logged.target.includes(&rooms));
+        let missed = self.packets.iter().skip(seen).filter(|logged| logged.target.includes(&rooms));
         Some(missed.map(|logged| logged.packet.clone()).collect())
     }
 
     /// Keeps a socket, in place of the one that expires next if there are too many.
     pub(super) fn save(&mut self, socket: SavedSocket, now: Duration, bounds: &Bounds) {
         while self.sockets.len() >= bounds.sockets {
-            let Some((_, pid)) = self.expiry.pop_front() else { return };
-            self.sockets.remove(&pid);
+            let Some((at, pid)) = self.expiry.pop_front() else { return };
+            self.expire(at, &pid);
         }
-        self.expiry.push_back((now + bounds.age, socket.pid.clone()));
-        self.sockets.insert(socket.pid.clone(), socket);
+        if self.expiry.len() >= 2 * bounds.sockets {
+            let Self { expiry, sockets, .. } = self;
+            expiry.retain(|(at, pid)| sockets.get(pid).is_some_and(|(until, _)| until == at));
+        }
+        let until = now + bounds.age;
+        self.expiry.push_back((until, socket.pid.clone()));
+        self.sockets.insert(socket.pid.clone(), (until, socket));
+    }
+
+    fn expire(&mut self, at: Duration, pid: &str) {
+        if self.sockets.get(pid).is_some_and(|(until, _)| *until == at) {
+            self.sockets.remove(pid);
+        }
     }
 
     /// Takes the socket that `pid` names, if all packets after `offset` are kept.
     pub(super) fn claim(&mut self, pid: &str, offset: &str) -> Option<SavedSocket> {
-        let socket = self.sockets.remove(pid)?;
+        let (_, socket) = self.sockets.remove(pid)?;
         self.since(offset, &socket).map(|_| socket)
     }
 
@@ -85,8 +99,8 @@ impl Log {
             self.pop();
         }
         while self.expiry.front().is_some_and(|(at, _)| *at <= now) {
-            if let Some((_, pid)) = self.expiry.pop_front() {
-                self.sockets.remove(&pid);
+            if let Some((at, pid)) = self.expiry.pop_front() {
+                self.expire(at, &pid);
             }
         }
         let packet = self.packets.front().map(|logged| logged.at + bounds.age);
@@ -181,11 +195,28 @@ mod tests {
         log.save(socket("p", &[]), at(2), &BOUNDS);
         assert_eq!(log.sweep(at(9), &BOUNDS), Some(at(10)));
         assert_eq!(log.sweep(at(10), &BOUNDS), Some(at(12)));
-        assert_eq!(log.since(&offset, &socket("p", &[])), None);
+        assert_eq!(log.since(&offset, &socket("p", &[])), Some(vec![packet("b")]), "what followed is kept");
         assert_eq!(log.sweep(at(12), &BOUNDS), Some(at(15)));
         assert!(log.sockets.is_empty());
         assert_eq!(log.sweep(at(15), &BOUNDS), None);
+        assert_eq!(log.since(&offset, &socket("p", &[])), None);
         assert_eq!((log.bytes, log.next_offset()), (0, "2".into()));
+    }
+
+    #[test]
+    fn the_time_counts_from_the_last_loss() {
+        let mut log = Log::default();
+        let offset = push(&mut log, "a", to(&[], &[]), 0);
+        log.save(socket("p", &[]), at(0), &BOUNDS);
+        assert!(log.claim("p", &offset).is_some());
+        log.save(socket("p", &[]), at(5), &BOUNDS);
+        log.sweep(at(10), &BOUNDS);
+        assert!(log.sockets.contains_key("p"));
+        for _ in 0..100 {
+            assert!(log.claim("p", &offset).is_some());
+            log.save(socket("p", &[]), at(6), &BOUNDS);
+        }
+        assert!(log.expiry.len() <= 2 * BOUNDS.sockets);
     }
 
     #[test]

@@ -131,6 +131,10 @@ impl Dispatcher {
         }
         let policy = &self.server.common.policy;
         if self.connection.len() >= policy.limits.namespaces {
+            // What the server has ended is remembered only to overlook what the client sent before it knew.
+            self.connection.forget_ended();
+        }
+        if self.connection.len() >= policy.limits.namespaces {
             policy.judge(Limit::Namespaces, &self.link, None);
             self.refuse(path, &Refusal::new(Limit::Namespaces.to_string()));
             return;

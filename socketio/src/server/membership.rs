@@ -5,7 +5,7 @@ use super::{
     link::Link,
     live::LiveNamespace,
     policy::Meter,
-    room::{Room, SocketId},
+    room::SocketId,
     socket::Socket,
 };
 use crate::{
@@ -188,15 +188,14 @@ impl Socket {
 
     fn to_save(&self, reason: &DisconnectReason) -> Option<SavedSocket> {
         let pid = self.0.pid.as_ref()?;
-        let mut rooms: Vec<Room> = self.rooms();
-        rooms.shrink_to_fit();
-        reason.is_recoverable().then(|| SavedSocket {
-            id: self.id().to_owned(),
-            pid: pid.as_str().to_owned(),
-            rooms,
-            extensions: self.extensions().clone(),
-            data: self.shown(),
-        })
+        if !reason.is_recoverable() {
+            return None;
+        }
+        // One after the other, as both lock the extensions.
+        let data = self.shown();
+        let extensions = self.extensions().clone();
+        let (id, pid) = (self.id().to_owned(), pid.as_str().to_owned());
+        Some(SavedSocket { id, pid, rooms: self.rooms(), extensions, data })
     }
 
     /// Queues a packet for this client.
