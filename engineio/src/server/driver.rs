@@ -22,6 +22,7 @@ use crate::{
     server::{
         Handler, TaskGuard,
         connection::{Phase, PollAnswer, PostAnswer, Request, Shared},
+        direct::{Direct, Returned},
         websocket::{Ended, WebSocket},
     },
     websocket::{self, ProtocolError},
@@ -120,7 +121,9 @@ impl<H: Handler> Future for Driver<H> {
             if core.ended {
                 return core.handler.poll_finish(cx);
             }
-            core.take_requests();
+            if !core.take_requests() {
+                return Poll::Pending;
+            }
             while this.timer.as_mut().poll(cx).is_ready() {
                 core.handle_timeout(Instant::now().into_std());
                 this.timer.as_mut().reset(core.deadline());
@@ -148,12 +151,22 @@ impl<H: Handler> Future for Driver<H> {
 }
 
 impl<H: Handler> Core<H> {
-    fn take_requests(&mut self) {
+    /// Takes what others want of the connection; `false` if somebody is writing in its place, who wakes it.
+    fn take_requests(&mut self) -> bool {
         let (requests, close) = {
             let mut inlet = self.registration.shared.lock();
             inlet.asleep = false;
+            match inlet.direct.take_back() {
+                Returned::Busy => return false,
+                Returned::Free(Some((half, rest))) => {
+                    if let Some(websocket) = &mut self.websocket {
+                        websocket.give_write_back(half, rest);
+                    }
+                }
+                Returned::Free(None) => {}
+            }
             if inlet.requests.is_empty() && inlet.close.is_none() {
-                return;
+                return true;
             }
             (std::mem::take(&mut inlet.requests), inlet.close.take())
         };
@@ -166,6 +179,7 @@ impl<H: Handler> Core<H> {
             }
             self.state.close(how, reason, Instant::now().into_std());
         }
+        true
     }
 
     fn handle_request(&mut self, request: Request) {
@@ -421,6 +435,12 @@ impl<H: Handler> Core<H> {
             }
             inlet.writable = can_send;
             inlet.asleep = true;
+            if can_send
+                && self.state.transport() == Transport::WebSocket
+                && let Some(half) = self.websocket.as_mut().and_then(|websocket| websocket.lend_write())
+            {
+                inlet.direct = Direct::Idle(half);
+            }
             if !inlet.driver.as_ref().is_some_and(|driver| driver.will_wake(cx.waker())) {
                 inlet.driver = Some(cx.waker().clone());
             }
@@ -439,6 +459,7 @@ fn end(shared: &Shared) -> Vec<Waker> {
     let mut inlet = shared.lock();
     inlet.phase = Phase::Closed;
     inlet.outbox.clear();
+    inlet.direct = Direct::Off;
     // Requests that came too late are dropped, which tells those who wait for answers.
     inlet.requests = Vec::new();
     inlet.driver = None;

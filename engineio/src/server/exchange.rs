@@ -280,7 +280,7 @@ impl Line {
         }
         data.clear();
         match &mut self.stream {
-            Stream::Tcp(_) => Ok(()),
+            Stream::Tcp(_) | Stream::Split { .. } => Ok(()),
             Stream::Other(stream) => timeout(patience, stream.flush()).await?,
         }
     }

@@ -3,6 +3,7 @@
 mod admission;
 mod builder;
 mod connection;
+mod direct;
 mod driver;
 mod endpoint;
 mod events;

@@ -9,13 +9,21 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
+    net::{
+        TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
 };
 
 /// A stream of bytes to one peer. TCP has a variant of its own, so that the common case calls nothing through a
 /// table.
 pub(crate) enum Stream {
     Tcp(TcpStream),
+    /// TCP whose sending half may be lent to others.
+    Split {
+        read: OwnedReadHalf,
+        write: Option<OwnedWriteHalf>,
+    },
     Other(Box<dyn Duplex>),
 }
 
@@ -24,6 +32,31 @@ pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
 
 impl Stream {
+    /// Prepares TCP for lending its sending half.
+    pub(crate) fn split(self) -> Self {
+        match self {
+            Self::Tcp(stream) => {
+                let (read, write) = stream.into_split();
+                Self::Split { read, write: Some(write) }
+            }
+            other => other,
+        }
+    }
+
+    /// Lends the sending half. Nothing must be written until it is given back.
+    pub(crate) fn lend_write(&mut self) -> Option<OwnedWriteHalf> {
+        match self {
+            Self::Split { write, .. } => write.take(),
+            Self::Tcp(_) | Self::Other(_) => None,
+        }
+    }
+
+    pub(crate) fn give_write_back(&mut self, half: OwnedWriteHalf) {
+        if let Self::Split { write, .. } = self {
+            *write = Some(half);
+        }
+    }
+
     /// Reads into the thread's buffer and hands over what came. No data is the end of the stream.
     ///
     /// A peer that sends nothing costs no buffer this way.
@@ -44,6 +77,7 @@ impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Split { read, .. } => Pin::new(read).poll_read(cx, buf),
             Self::Other(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
@@ -53,6 +87,7 @@ impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, data),
+            Self::Split { write, .. } => Pin::new(own(write)).poll_write(cx, data),
             Self::Other(stream) => Pin::new(stream).poll_write(cx, data),
         }
     }
@@ -64,13 +99,14 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, data),
+            Self::Split { write, .. } => Pin::new(own(write)).poll_write_vectored(cx, data),
             Self::Other(stream) => Pin::new(stream).poll_write_vectored(cx, data),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
         match self {
-            Self::Tcp(stream) => stream.is_write_vectored(),
+            Self::Tcp(_) | Self::Split { .. } => true,
             Self::Other(stream) => stream.is_write_vectored(),
         }
     }
@@ -78,6 +114,7 @@ impl AsyncWrite for Stream {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Split { write, .. } => Pin::new(own(write)).poll_flush(cx),
             Self::Other(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
@@ -85,13 +122,21 @@ impl AsyncWrite for Stream {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Split { write, .. } => Pin::new(own(write)).poll_shutdown(cx),
             Self::Other(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }
 
+fn own(write: &mut Option<OwnedWriteHalf>) -> &mut OwnedWriteHalf {
+    write.as_mut().expect("what is lent is given back before the stream is used")
+}
+
 /// Bytes that one read may bring.
 pub(crate) const READ_BUFFER: usize = 64 << 10;
+
+/// A write buffer that has grown beyond this is not kept.
+const KEPT_BUFFER: usize = 256 << 10;
 
 thread_local! {
     static READ: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
@@ -118,7 +163,9 @@ pub(crate) fn with_write_buffer<R>(f: impl FnOnce(&mut Vec<u8>) -> R) -> R {
         let mut buffer = cell.take();
         buffer.clear();
         let result = f(&mut buffer);
-        cell.set(buffer);
+        if buffer.capacity() <= KEPT_BUFFER {
+            cell.set(buffer);
+        }
         result
     })
 }

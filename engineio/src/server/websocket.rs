@@ -10,7 +10,10 @@ use std::{
 };
 
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::{
+    io::{AsyncWrite, AsyncWriteExt},
+    net::tcp::OwnedWriteHalf,
+};
 
 use crate::{
     Message,
@@ -70,7 +73,7 @@ impl WebSocket {
         permit: Permit,
     ) -> Self {
         Self {
-            stream,
+            stream: stream.split(),
             decoder: Decoder::new(),
             undecoded,
             unsent: Unsent { first: answer.into(), then: Bytes::new() },
@@ -189,7 +192,7 @@ impl WebSocket {
             if first.is_empty() {
                 // Streams such as TLS sessions have a buffer of their own.
                 return match &mut self.stream {
-                    Stream::Tcp(_) => Poll::Ready(Ok(())),
+                    Stream::Tcp(_) | Stream::Split { .. } => Poll::Ready(Ok(())),
                     Stream::Other(stream) => Pin::new(stream).poll_flush(cx),
                 };
             }
@@ -203,6 +206,18 @@ impl WebSocket {
                 *first = Bytes::new();
             }
         }
+    }
+
+    /// Lends the sending half of the stream, if all has been sent and it can be lent.
+    pub(crate) fn lend_write(&mut self) -> Option<OwnedWriteHalf> {
+        let busy = self.base64 || self.pong.is_some() || !self.unsent.first.is_empty();
+        if busy { None } else { self.stream.lend_write() }
+    }
+
+    /// Takes the sending half back, with what is to be written before anything else.
+    pub(crate) fn give_write_back(&mut self, half: OwnedWriteHalf, rest: Bytes) {
+        self.stream.give_write_back(half);
+        self.unsent.first = rest;
     }
 
     /// Whether the stream has taken anything since the last call.
@@ -276,7 +291,7 @@ fn decode(
 }
 
 /// Appends a packet as a frame; returns the payload instead if it is large enough to be sent without a copy.
-fn push_frame(batch: &mut Vec<u8>, packet: &Packet, base64: bool) -> Bytes {
+pub(crate) fn push_frame(batch: &mut Vec<u8>, packet: &Packet, base64: bool) -> Bytes {
     let (opcode, head, data) = match packet {
         Packet::Message(Message::Binary(_)) if base64 => {
             let mut text = Vec::new();

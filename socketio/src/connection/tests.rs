@@ -114,6 +114,7 @@ fn leaving_and_joining_again() {
     assert_eq!(handle(&mut server, "1"), Ok("Nothing".into()));
     assert_eq!(handle(&mut server, "1"), Err(Violation::NotJoined));
     assert_eq!(server.close(), ["third"]);
+    assert!(server.is_empty());
 }
 
 #[test]

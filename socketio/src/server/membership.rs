@@ -211,7 +211,7 @@ impl Socket {
         }
         if flags.volatile {
             self.connection().send_volatile_all(packet.messages());
-        } else if let Err(engineio::SendError::Full) = self.connection().try_send_all(packet.messages()) {
+        } else if let Err(engineio::SendError::Full) = self.connection().send_now_all(packet.messages()) {
             self.connection().close_with(engineio::CloseReason::SlowConsumer);
         }
     }
