@@ -5,6 +5,7 @@ use crate::{
     packet::{AckId, Content, Packet},
 };
 use bytestring::ByteString;
+use compact_str::CompactString;
 use std::{convert::Infallible, marker::PhantomData, mem, sync::Arc};
 
 pub use crate::acks::Acks;
@@ -178,7 +179,7 @@ pub enum Answer {
 #[derive(Clone, Debug, PartialEq)]
 pub struct IncomingEvent {
     pub(crate) id: Option<AckId>,
-    pub(crate) name: ByteString,
+    pub(crate) name: CompactString,
     pub(crate) arguments: Arguments,
 }
 

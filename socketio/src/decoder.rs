@@ -74,7 +74,7 @@ impl Decoder {
     pub fn handle_message(&mut self, message: Message) -> Result<Option<Packet>, DecoderError> {
         match (message, self.partial.take()) {
             (Message::Text(text), None) => {
-                let (packet, expected) = Packet::parse(&text, self.limits.max_attachments)?;
+                let (packet, expected) = Packet::parse_owned(text, self.limits.max_attachments)?;
                 if expected == 0 {
                     return Ok(Some(packet));
                 }

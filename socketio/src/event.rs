@@ -7,7 +7,7 @@ use crate::{
     packet::Content,
     parser::Format,
 };
-use bytestring::ByteString;
+use compact_str::CompactString;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{cell::OnceCell, fmt, marker::PhantomData};
 
@@ -95,7 +95,7 @@ impl IncomingEvent {
 pub struct OutgoingEvent<'a> {
     format: &'a Format,
     packet: &'a Encoded,
-    content: OnceCell<Option<(ByteString, Arguments)>>,
+    content: OnceCell<Option<(CompactString, Arguments)>>,
 }
 
 impl<'a> OutgoingEvent<'a> {
@@ -116,12 +116,12 @@ impl<'a> OutgoingEvent<'a> {
     pub fn decode<D: DeserializeOwned>(&self) -> Result<D, DecodeError> {
         match self.content() {
             Some((_, arguments)) => arguments.decode(),
-            None => Arguments::new("[]".into(), 0).decode(),
+            None => Arguments::new("[]".into(), 0, 0).decode(),
         }
     }
 
     /// `None` if the parser cannot read what it wrote.
-    fn content(&self) -> Option<&(ByteString, Arguments)> {
+    fn content(&self) -> Option<&(CompactString, Arguments)> {
         let read = || match self.format.decode(self.packet)?.content {
             Content::Event { name, arguments, .. } => Some((name, arguments)),
             _ => None,

@@ -7,6 +7,7 @@ use crate::{
 };
 use bytes::Bytes;
 use bytestring::ByteString;
+use compact_str::CompactString;
 
 pub use crate::{
     encoded::{EncodeError, Encoded},
@@ -72,7 +73,7 @@ pub enum Content {
         /// Present if the sender waits for an acknowledgement.
         id: Option<AckId>,
         /// Its name; a number, which the protocol allows too, as it was written.
-        name: ByteString,
+        name: CompactString,
         /// What follows the name.
         arguments: Arguments,
     },
@@ -113,8 +114,20 @@ pub enum PacketError {
 impl Packet {
     /// Reads the text of a packet; the number is how many attachments are to follow, `max_attachments` at most.
     ///
-    /// The parts are slices of `text`, nothing is copied but event names that contain escapes.
+    /// The parts share `text`, nothing is copied but event names.
+    ///
+    /// # Errors
+    ///
+    /// The text is no packet.
     pub fn parse(text: &ByteString, max_attachments: usize) -> Result<(Self, usize), PacketError> {
+        Self::parse_owned(text.clone(), max_attachments)
+    }
+
+    /// The same without another reference to the text, which costs more than all else in a small event.
+    pub(crate) fn parse_owned(
+        text: ByteString,
+        max_attachments: usize,
+    ) -> Result<(Self, usize), PacketError> {
         let (&kind, _) = text.as_bytes().split_first().ok_or(PacketError::Type)?;
         if !matches!(kind, b'0'..=b'6') {
             return Err(PacketError::Type);
@@ -134,34 +147,37 @@ impl Packet {
         if !payload.is_empty() {
             json::check(payload)?;
         }
-        let content = Content::new(kind, id, text.slice_ref(payload), attachments)?;
+        let start = text.len() - payload.len();
+        let content = Content::new(kind, id, text, start, attachments)?;
         Ok((Self { namespace, content }, attachments))
     }
 }
 
 impl Content {
-    /// What a packet of this kind says, by its checked payload.
+    /// What a packet of this kind says, by its checked payload: `text` from `start` on.
     fn new(
         kind: u8,
         id: Option<AckId>,
-        payload: ByteString,
+        text: ByteString,
+        start: usize,
         attachments: usize,
     ) -> Result<Self, PacketError> {
+        let payload = &text[start..];
         if attachments > 0 {
-            args::check_placeholders(&payload, attachments)?;
+            args::check_placeholders(payload, attachments)?;
         }
-        Ok(match (kind, first(&payload)) {
+        Ok(match (kind, first(payload)) {
             (b'0', None) => Self::Connect { payload: None },
-            (b'0', Some(b'{')) => Self::Connect { payload: Some(payload) },
+            (b'0', Some(b'{')) => Self::Connect { payload: Some(text.slice_ref(payload)) },
             (b'1', None) => Self::Disconnect,
             (b'2' | b'5', Some(b'[')) => {
-                Self::Event { id, name: event_name(&payload)?, arguments: Arguments::new(payload, 1) }
+                Self::Event { id, name: event_name(payload)?, arguments: Arguments::new(text, start, 1) }
             }
             (b'3' | b'6', Some(b'[')) => {
                 let id = id.ok_or(PacketError::MissingAckId)?;
-                Self::Ack { id, arguments: Arguments::new(payload, 0) }
+                Self::Ack { id, arguments: Arguments::new(text, start, 0) }
             }
-            (b'4', Some(b'{' | b'"')) => Self::ConnectError { payload },
+            (b'4', Some(b'{' | b'"')) => Self::ConnectError { payload: text.slice_ref(payload) },
             _ => return Err(PacketError::Payload),
         })
     }
@@ -216,7 +232,7 @@ impl Content {
         if !payload.is_empty() {
             json::check(&payload)?;
         }
-        let mut content = Self::new(kind, id, payload, attachments.len())?;
+        let mut content = Self::new(kind, id, payload, 0, attachments.len())?;
         content.attach(attachments);
         Ok(content)
     }
@@ -263,9 +279,9 @@ fn trim(json: &str) -> &str {
 }
 
 /// The name of an event whose `payload` is known to be a JSON array.
-fn event_name(payload: &ByteString) -> Result<ByteString, PacketError> {
+fn event_name(payload: &str) -> Result<CompactString, PacketError> {
     let element = trim(&trim(payload)[1..]);
-    let name = match element.bytes().next() {
+    let name: CompactString = match element.bytes().next() {
         Some(b'"') => {
             let mut escaped = false;
             let closing = |byte: u8| {
@@ -280,12 +296,12 @@ fn event_name(payload: &ByteString) -> Result<ByteString, PacketError> {
                     serde_json::from_str(&element[..=end]).map_err(|_| PacketError::EventName)?;
                 unescaped.into()
             } else {
-                payload.slice_ref(plain)
+                plain.into()
             }
         }
         Some(b'-' | b'0'..=b'9') => {
             let end = element.find([',', ']', ' ', '\t', '\n', '\r']).expect("the array was checked to end");
-            payload.slice_ref(&element[..end])
+            element[..end].into()
         }
         _ => return Err(PacketError::EventName),
     };
@@ -309,7 +325,7 @@ mod tests {
         Content::Event {
             id: id.and_then(AckId::new),
             name: name.into(),
-            arguments: Arguments::new(json.into(), 1),
+            arguments: Arguments::new(json.into(), 0, 1),
         }
     }
 
@@ -318,7 +334,7 @@ mod tests {
         let connect = |payload: &str| Content::Connect { payload: Some(payload.into()) };
         let ack = |id, json: &str| Content::Ack {
             id: AckId::new(id).unwrap(),
-            arguments: Arguments::new(json.into(), 0),
+            arguments: Arguments::new(json.into(), 0, 0),
         };
         for (text, namespace, content) in [
             ("0", "/", Content::Connect { payload: None }),

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 fn arguments(json: &str) -> Arguments {
-    Arguments::new(json.into(), 1)
+    Arguments::new(json.into(), 0, 1)
 }
 
 /// The arguments of an event that carries `data`, as its receiver would have them.

@@ -17,6 +17,7 @@ use crate::{
     reply::Reply,
 };
 use http::Extensions;
+use rustc_hash::FxHashMap;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::{collections::HashMap, fmt};
@@ -46,7 +47,7 @@ pub struct Namespace {
     pub(super) on_any: Vec<CatchAll>,
     pub(super) on_any_outgoing: Vec<OutgoingHook>,
     pub(super) event_middleware: Vec<EventMiddleware>,
-    pub(super) handlers: HashMap<Box<str>, Vec<EventHandler>>,
+    pub(super) handlers: FxHashMap<Box<str>, Vec<EventHandler>>,
     pub(super) fallback: Option<Fallback>,
     pub(crate) server_handlers: HashMap<Box<str>, ServerHandler>,
     pub(super) shown: Option<fn(&Extensions) -> Option<Value>>,

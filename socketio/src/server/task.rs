@@ -12,7 +12,7 @@ use crate::{
     packet::AckId,
     reply::Answer,
 };
-use bytestring::ByteString;
+use compact_str::CompactString;
 use futures_util::future::BoxFuture;
 use std::{
     any::Any,
@@ -27,7 +27,7 @@ pub(super) struct Task(Run);
 
 enum Run {
     Admission { path: Arc<str>, admission: BoxFuture<'static, Result<Admitted, Refusal>> },
-    Event { socket: Socket, name: ByteString, id: Option<AckId>, answer: BoxFuture<'static, Answer> },
+    Event { socket: Socket, name: CompactString, id: Option<AckId>, answer: BoxFuture<'static, Answer> },
     Finished,
     Lifecycle { socket: Socket, of: &'static str, handler: BoxFuture<'static, ()> },
 }
@@ -37,7 +37,7 @@ pub(super) enum Outcome {
     /// An event has been handled.
     Answered {
         socket: Socket,
-        name: ByteString,
+        name: CompactString,
         answer: Answer,
     },
     /// Whether a client may join a namespace.
