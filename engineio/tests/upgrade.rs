@@ -98,6 +98,29 @@ async fn frames_may_share_a_segment_with_the_handshake() {
     uses(&mut server, &mut websocket).await;
 }
 
+/// A client that upgrades polls no more, and goes on only when its POST has ended.
+#[tokio::test]
+async fn a_full_outbox_does_not_hold_back_the_post_before_the_switch() {
+    let mut server = TestServer::echo(Config::default().max_outbox_bytes(10_000)).await;
+    let mut client = server.polling().await;
+    let mut websocket = probed(&server, &client).await;
+    let connection = server.server.connection(&client.sid).unwrap();
+    let message = "x".repeat(1_000);
+    let mut taken = 0;
+    while connection.try_send(message.clone()).is_ok() {
+        taken += 1;
+    }
+    assert_eq!(client.post("4one\x1e4two").await.text(), "ok");
+    websocket.send(text("5")).await;
+    server.upgraded().await;
+    for _ in 0..taken {
+        assert_eq!(websocket.text().await, format!("4{message}"));
+    }
+    for expected in ["one", "two"] {
+        assert_eq!(websocket.text().await, format!("4{expected}"));
+    }
+}
+
 #[tokio::test]
 async fn every_probe_is_answered() {
     let mut server = TestServer::echo(Config::default()).await;

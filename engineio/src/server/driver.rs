@@ -44,7 +44,7 @@ struct Core<H> {
     /// A GET that waits for an answer.
     poll: Option<oneshot::Sender<PollAnswer>>,
     /// A POST whose packets are being handled.
-    post: Option<(payload::Decode, oneshot::Sender<PostAnswer>)>,
+    post: Option<Box<Post>>,
     /// The stream of the WebSocket takes nothing for now.
     blocked: bool,
     /// Something has been sent since the handler was last told that all is.
@@ -54,6 +54,14 @@ struct Core<H> {
     held_back: HeldBack,
     ended: bool,
     registration: Registration,
+}
+
+struct Post {
+    packets: payload::Decode,
+    /// Gone if it was answered early.
+    reply: Option<oneshot::Sender<PostAnswer>>,
+    /// One that came after an early answer. There are no more, as it is not answered before its turn.
+    next: Option<Box<Self>>,
 }
 
 /// Why nothing is read from the peer.
@@ -197,7 +205,14 @@ impl<H: Handler> Core<H> {
             Request::Post(_, reply) if self.state.transport() == Transport::WebSocket => {
                 answer(reply, PostAnswer::Bad);
             }
-            Request::Post(body, reply) => self.post = Some((payload::decode(body), reply)),
+            Request::Post(body, reply) => {
+                let packets = payload::decode(body);
+                let post = Some(Box::new(Post { packets, reply: Some(reply), next: None }));
+                match &mut self.post {
+                    Some(earlier) => earlier.next = post,
+                    none => *none = post,
+                }
+            }
             Request::PostFailed(reason) => self.state.handle_transport_lost(Transport::Polling, reason),
             Request::WebSocket(websocket) => {
                 if self.websocket.is_none() && self.state.handle_websocket_open(Instant::now().into_std()) {
@@ -228,10 +243,10 @@ impl<H: Handler> Core<H> {
         self.held_back = self.check_room(cx);
         while self.held_back == HeldBack::No
             && *budget > 0
-            && let Some((packets, _)) = &mut self.post
+            && let Some(post) = &mut self.post
         {
             *budget -= 1;
-            let next = packets.next();
+            let next = post.packets.next();
             let now = Instant::now().into_std();
             match next {
                 Some(Ok(packet)) => {
@@ -240,16 +255,19 @@ impl<H: Handler> Core<H> {
                     self.held_back = self.check_room(cx);
                 }
                 Some(Err(error)) => self.state.handle_parse_error(Transport::Polling, error.as_str()),
-                None => self.answer_post(PostAnswer::Ok),
+                None => self.finish_post(PostAnswer::Ok),
             }
             match self.state.closed() {
-                Some(CloseReason::ParseError(_)) => self.answer_post(PostAnswer::Bad),
+                Some(CloseReason::ParseError(_)) => self.finish_post(PostAnswer::Bad),
                 // The rest has no meaning any more.
-                Some(_) => self.answer_post(PostAnswer::Ok),
+                Some(_) => self.finish_post(PostAnswer::Ok),
                 None => {}
             }
         }
-        if self.held_back == HeldBack::No && *budget > 0 && self.state.closed().is_none() {
+        if self.held_back != HeldBack::No {
+            self.answer_post_early();
+        }
+        if self.takes_frames() && *budget > 0 && self.state.closed().is_none() {
             self.receive_frames(budget, cx);
         }
     }
@@ -275,7 +293,7 @@ impl<H: Handler> Core<H> {
                 Err(error) => self.state.handle_parse_error(Transport::WebSocket, error.as_str()),
             }
             self.held_back = self.check_room(cx);
-            let goes_on = *budget > 0 && self.held_back == HeldBack::No && self.state.uses_websocket();
+            let goes_on = *budget > 0 && self.takes_frames() && self.state.uses_websocket();
             if goes_on && self.state.closed().is_none() {
                 ControlFlow::Continue(())
             } else {
@@ -301,6 +319,15 @@ impl<H: Handler> Core<H> {
         }
     }
 
+    /// Before the switch there are no messages among the frames, and the switch must not be held back.
+    fn takes_frames(&self) -> bool {
+        self.held_back == HeldBack::No || self.is_probing()
+    }
+
+    fn is_probing(&self) -> bool {
+        self.state.uses_websocket() && self.state.transport() == Transport::Polling
+    }
+
     fn give(&mut self, event: Option<Event>, cx: &mut Context<'_>) {
         match event {
             Some(Event::Message(message)) => self.handler.on_message(message, cx),
@@ -322,9 +349,23 @@ impl<H: Handler> Core<H> {
         }
     }
 
-    fn answer_post(&mut self, with: PostAnswer) {
-        if let Some((_, reply)) = self.post.take() {
-            answer(reply, with);
+    fn finish_post(&mut self, with: PostAnswer) {
+        if let Some(post) = self.post.take() {
+            if let Some(reply) = post.reply {
+                answer(reply, with);
+            }
+            self.post = post.next;
+        }
+    }
+
+    /// A client that upgrades takes nothing more from the outbox, and does not go on, before its POST is answered:
+    /// it would wait for us, and we for it.
+    fn answer_post_early(&mut self) {
+        let probing = self.is_probing();
+        if let Some(post) = self.post.as_mut().filter(|_| probing)
+            && let Some(reply) = post.reply.take()
+        {
+            answer(reply, PostAnswer::Ok);
         }
     }
 
@@ -397,7 +438,7 @@ impl<H: Handler> Core<H> {
     fn close_websocket(&self, websocket: Box<WebSocket>, code: Option<u16>) {
         let server = self.registration.task.server();
         let timeout = server.options.config.timing.close_timeout;
-        websocket.close(code, timeout, TaskGuard::connection(server));
+        websocket.close(code, timeout, TaskGuard::closing(server));
     }
 
     /// Tells everybody that the connection has ended.
@@ -407,7 +448,9 @@ impl<H: Handler> Core<H> {
         if let Some(websocket) = self.websocket.take() {
             self.close_websocket(websocket, None);
         }
-        self.answer_post(PostAnswer::Ok);
+        while self.post.is_some() {
+            self.finish_post(PostAnswer::Ok);
+        }
         self.ended = true;
         self.registration.task.server().registry.remove(self.registration.shared.sid());
         for waker in end(&self.registration.shared) {

@@ -59,7 +59,7 @@ impl Switch {
                 if let Err(Request::WebSocket(websocket)) =
                     connection.shared().request(Request::WebSocket(websocket))
                 {
-                    let task = TaskGuard::connection(&server);
+                    let task = TaskGuard::closing(&server);
                     websocket.close(None, server.options.config.timing.close_timeout, task);
                 }
             }

@@ -56,8 +56,10 @@ pub(crate) struct Inner {
     registry: Registry,
     admission: Admission,
     stage: watch::Sender<Stage>,
-    /// Drivers, and WebSockets that are being closed.
+    /// Drivers.
     connections: Tasks,
+    /// WebSockets that are being closed.
+    closings: Tasks,
     /// Streams that speak HTTP.
     exchanges: Tasks,
 }
@@ -78,6 +80,7 @@ impl Server {
                 admission: Admission::default(),
                 stage: watch::Sender::new(Stage::Serving),
                 connections: Tasks::default(),
+                closings: Tasks::default(),
                 exchanges: Tasks::default(),
             }),
         }
@@ -175,21 +178,22 @@ impl Server {
     /// Waits until no connection is open and all their handlers have ended.
     pub async fn all_ended(&self) {
         self.inner.connections.ended().await;
+        self.inner.closings.ended().await;
     }
 
     /// Ends everything in good order: stops accepting, refuses new connections, lets the open ones take what is
     /// queued for them, closes them, and returns when all have ended or `deadline` has passed.
     ///
     /// # Errors
-    /// The number of connections that had not ended by the deadline. They have been closed at once, and their
-    /// handlers told.
+    /// The number of connections that had not ended by the deadline, or whose handlers had not. They have been
+    /// closed at once, and their handlers told.
     pub async fn shutdown(&self, deadline: Duration) -> Result<(), usize> {
         self.stop_accepting();
         for connection in self.connections() {
             connection.close_as(Close::AfterFlush, CloseReason::ServerShutdown);
         }
         let flushed = tokio::time::timeout(deadline.saturating_sub(LAST_WORDS), async {
-            self.inner.connections.ended().await;
+            self.all_ended().await;
             // Only now, as polling clients fetch their last packets on streams that are open already.
             self.inner.stage.send_replace(Stage::Down);
             self.inner.exchanges.ended().await;
@@ -198,13 +202,13 @@ impl Server {
             return Ok(());
         }
         self.inner.stage.send_replace(Stage::Down);
-        let rest = self.connections();
-        for connection in &rest {
+        let late = self.inner.connections.count.load(Ordering::Acquire);
+        for connection in self.connections() {
             connection.close_as(Close::Now, CloseReason::ServerShutdown);
         }
         // Handlers that do not end even now are left behind.
-        let _ = tokio::time::timeout(LAST_WORDS, self.inner.connections.ended()).await;
-        Err(rest.len())
+        let _ = tokio::time::timeout(LAST_WORDS, self.all_ended()).await;
+        Err(late)
     }
 }
 
@@ -262,6 +266,10 @@ pub(crate) struct TaskGuard {
 impl TaskGuard {
     pub(crate) fn connection(server: &Arc<Inner>) -> Self {
         Self::new(server, |server| &server.connections)
+    }
+
+    pub(crate) fn closing(server: &Arc<Inner>) -> Self {
+        Self::new(server, |server| &server.closings)
     }
 
     pub(crate) fn exchange(server: &Arc<Inner>) -> Self {
