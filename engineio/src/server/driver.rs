@@ -250,7 +250,8 @@ impl<H: Handler> Core<H> {
             let now = Instant::now().into_std();
             match next {
                 Some(Ok(packet)) => {
-                    let event = self.state.handle_packet(packet, Transport::Polling, now);
+                    // What was held back over the switch came before it.
+                    let event = self.state.handle_packet(packet, self.state.transport(), now);
                     self.give(event, cx);
                     self.held_back = self.check_room(cx);
                 }
@@ -332,7 +333,11 @@ impl<H: Handler> Core<H> {
         match event {
             Some(Event::Message(message)) => self.handler.on_message(message, cx),
             Some(Event::Upgraded) => {
-                self.registration.shared.lock().transport = Transport::WebSocket;
+                {
+                    let mut inlet = self.registration.shared.lock();
+                    inlet.transport = Transport::WebSocket;
+                    inlet.writable = true;
+                }
                 self.handler.on_upgrade(cx);
             }
             None => {}

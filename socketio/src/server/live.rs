@@ -17,9 +17,10 @@ use crate::{
     parser::Format,
 };
 use std::sync::{
-    Arc, PoisonError, RwLock, RwLockReadGuard,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+    Arc, Mutex, PoisonError, RwLock, RwLockReadGuard,
+    atomic::{AtomicU64, Ordering},
 };
+use tokio::time::Instant;
 
 /// A namespace of a running server: its description, who is there, and how to reach them.
 pub(crate) struct LiveNamespace {
@@ -32,8 +33,8 @@ pub(crate) struct LiveNamespace {
     pub(super) parameters: Option<Vec<(String, String)>>,
     /// Whether sockets can be recovered.
     pub(super) recovers: bool,
-    /// Whether a task is going to drop it if it is still empty.
-    pub(super) is_cleaned_later: AtomicBool,
+    /// When the task that drops it is to look whether it is still empty; there is none without.
+    pub(super) clean_at: Mutex<Option<Instant>>,
     rooms: RwLock<Rooms<Socket>>,
     ack_ids: AtomicU64,
 }
@@ -59,7 +60,7 @@ impl LiveNamespace {
             let adapter = (common.adapters)(local.clone());
             Self {
                 recovers: common.recovery.is_some() && adapter.recovers(),
-                is_cleaned_later: AtomicBool::new(false),
+                clean_at: Mutex::default(),
                 adapter,
                 rooms: RwLock::new(Rooms::new(!blueprint.on_room.is_empty())),
                 path,

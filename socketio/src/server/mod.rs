@@ -133,8 +133,12 @@ impl Server {
             .iter()
             .flat_map(NamespaceHandle::sockets)
             .map(|socket| Arc::clone(socket.link()))
-            .filter(|link| seen.insert(Arc::as_ptr(link) as usize))
+            .filter(|link| seen.insert(link.connection.sid().clone()))
             .collect();
+        // Those without a socket have nothing to finish, and nothing to come back to.
+        for connection in self.engine.connections().iter().filter(|other| !seen.contains(other.sid())) {
+            connection.close_gently(engineio::CloseReason::ServerShutdown);
+        }
         links.shuffle(&mut rand::rng());
         let step = over / u32::try_from(links.len()).unwrap_or(u32::MAX).max(1);
         let mut next = start;

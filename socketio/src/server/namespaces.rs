@@ -11,8 +11,10 @@ use serde::de::DeserializeOwned;
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic::Ordering},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::Duration,
 };
+use tokio::time::{Instant, sleep_until};
 
 pub(super) struct Namespaces {
     pub(super) registered: HashMap<Arc<str>, Arc<LiveNamespace>>,
@@ -165,19 +167,33 @@ impl Namespaces {
             return;
         }
         match &self.common.recovery {
-            Some(recovery) if live.recovers => {
-                if !live.is_cleaned_later.swap(true, Ordering::Relaxed) {
-                    let (this, live, pause) =
-                        (Arc::clone(self), Arc::clone(live), recovery.max_disconnection);
-                    tokio::spawn(async move {
-                        tokio::time::sleep(pause).await;
-                        live.is_cleaned_later.store(false, Ordering::Relaxed);
-                        this.clean_now(&live);
-                    });
-                }
-            }
+            Some(recovery) if live.recovers => self.clean_after(live, recovery.max_disconnection),
             _ => self.clean_now(live),
         }
+    }
+
+    /// Drops a child when nobody has been in it for so long, and nobody can come back.
+    fn clean_after(self: &Arc<Self>, live: &Arc<LiveNamespace>, pause: Duration) {
+        let earlier = lock(&live.clean_at).replace(Instant::now() + pause);
+        if earlier.is_some() {
+            return;
+        }
+        let (this, live) = (Arc::clone(self), Arc::clone(live));
+        tokio::spawn(async move {
+            let mut wake_at = Instant::now() + pause;
+            loop {
+                sleep_until(wake_at).await;
+                let mut clean_at = lock(&live.clean_at);
+                match *clean_at {
+                    Some(later) if later > wake_at => wake_at = later,
+                    _ => {
+                        *clean_at = None;
+                        break;
+                    }
+                }
+            }
+            this.clean_now(&live);
+        });
     }
 
     fn clean_now(&self, live: &Arc<LiveNamespace>) {
@@ -222,6 +238,10 @@ impl fmt::Debug for Namespaces {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.all().iter().map(|live| &live.path)).finish()
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The parts of `path` that the pattern names, if it fits.

@@ -20,6 +20,12 @@ impl From<&str> for Room {
     }
 }
 
+impl From<&&str> for Room {
+    fn from(name: &&str) -> Self {
+        Self((*name).into())
+    }
+}
+
 impl From<String> for Room {
     fn from(name: String) -> Self {
         Self(name.into())
