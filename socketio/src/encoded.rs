@@ -9,6 +9,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use engineio::{Message, Outgoing};
 use serde::Serialize;
+use std::cell::Cell;
 
 /// A packet on its way out: a message, and the attachments that follow it. Encoded once, however many receive
 /// it.
@@ -80,7 +81,10 @@ impl Encoded {
 
     /// Encodes the end of a membership.
     pub fn disconnect(namespace: &str) -> Self {
-        Self::plain(header(b'1', namespace, None))
+        with_scratch(|text| {
+            header(text, b'1', namespace, None);
+            Self::plain(text)
+        })
     }
 
     /// The messages to be sent, which must stay together.
@@ -108,9 +112,11 @@ impl Encoded {
         if is_reserved(name) {
             return Err(EncodeError::ReservedName);
         }
-        let mut text = header(b'2', namespace, id);
-        let attachments = args::write(&mut text, Some(name), data, last)?;
-        Self::with_attachments(text, attachments, max_attachments)
+        with_scratch(|text| {
+            header(text, b'2', namespace, id);
+            let attachments = args::write(text, Some(name), data, last)?;
+            Self::with_attachments(text, attachments, max_attachments)
+        })
     }
 
     /// An event whose arguments are those of another.
@@ -120,9 +126,11 @@ impl Encoded {
         id: Option<AckId>,
         arguments: &Arguments,
     ) -> Result<Self, EncodeError> {
-        let mut text = header(b'2', namespace, id);
-        text.extend_from_slice(arguments.json().as_bytes());
-        Self::with_attachments(text, arguments.attachments().to_vec(), max_attachments)
+        with_scratch(|text| {
+            header(text, b'2', namespace, id);
+            text.extend_from_slice(arguments.json().as_bytes());
+            Self::with_attachments(text, arguments.attachments().to_vec(), max_attachments)
+        })
     }
 
     pub(crate) fn ack_within<D: Serialize + ?Sized>(
@@ -131,9 +139,11 @@ impl Encoded {
         id: AckId,
         data: &D,
     ) -> Result<Self, EncodeError> {
-        let mut text = header(b'3', namespace, Some(id));
-        let attachments = args::write(&mut text, None, data, None)?;
-        Self::with_attachments(text, attachments, max_attachments)
+        with_scratch(|text| {
+            header(text, b'3', namespace, Some(id));
+            let attachments = args::write(text, None, data, None)?;
+            Self::with_attachments(text, attachments, max_attachments)
+        })
     }
 
     /// What a parser of another format has made; `None` if that is nothing.
@@ -155,14 +165,16 @@ impl Encoded {
     }
 
     fn control<P: Serialize>(kind: u8, namespace: &str, payload: &P) -> Result<Self, EncodeError> {
-        let mut text = header(kind, namespace, None);
-        serde_json::to_writer(&mut text, payload)?;
-        Ok(Self::plain(text))
+        with_scratch(|text| {
+            header(text, kind, namespace, None);
+            serde_json::to_writer(&mut *text, payload)?;
+            Ok(Self::plain(text))
+        })
     }
 
     /// Turns a packet that has attachments into its binary form.
     fn with_attachments(
-        mut text: Vec<u8>,
+        text: &mut Vec<u8>,
         attachments: Vec<Bytes>,
         max_attachments: usize,
     ) -> Result<Self, EncodeError> {
@@ -176,9 +188,13 @@ impl Encoded {
         Ok(Self { rest: attachments.into_iter().map(Message::Binary).collect(), ..Self::plain(text) })
     }
 
-    fn plain(text: Vec<u8>) -> Self {
-        let text = String::from_utf8(text).expect("serde_json writes UTF-8");
-        Self { first: ByteString::from(text).into(), rest: Vec::new(), compress: true }
+    fn plain(text: &mut Vec<u8>) -> Self {
+        let first = if text.len() <= COPIED {
+            ByteString::from(str::from_utf8(text).expect(UTF_8))
+        } else {
+            String::from_utf8(std::mem::take(text)).expect(UTF_8).into()
+        };
+        Self { first: first.into(), rest: Vec::new(), compress: true }
     }
 }
 
@@ -187,9 +203,7 @@ fn outgoing(message: Message, compress: bool) -> Outgoing {
     if compress { outgoing } else { outgoing.uncompressed() }
 }
 
-fn header(kind: u8, namespace: &str, id: Option<AckId>) -> Vec<u8> {
-    // Room for a small event, so that most need no second allocation.
-    let mut text = Vec::with_capacity(128);
+fn header(text: &mut Vec<u8>, kind: u8, namespace: &str, id: Option<AckId>) {
     text.push(kind);
     if namespace != "/" {
         text.extend_from_slice(namespace.as_bytes());
@@ -198,7 +212,29 @@ fn header(kind: u8, namespace: &str, id: Option<AckId>) -> Vec<u8> {
     if let Some(id) = id {
         text.extend_from_slice(id.value().to_string().as_bytes());
     }
-    text
+}
+
+const UTF_8: &str = "serde_json writes UTF-8";
+
+/// Texts up to this size are copied out of the scratch buffer, into memory that just holds them; larger ones take
+/// its memory with them.
+const COPIED: usize = 8 << 10;
+
+/// Lends a buffer of the thread, empty, in which a text grows without asking for memory step by step. Data may
+/// encode other packets while it is being written: those get a buffer of their own.
+fn with_scratch<R>(write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+    thread_local! {
+        static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    }
+    SCRATCH.with(|scratch| {
+        let mut text = scratch.take();
+        text.clear();
+        let result = write(&mut text);
+        if text.capacity() <= 2 * COPIED {
+            scratch.set(text);
+        }
+        result
+    })
 }
 
 #[cfg(test)]

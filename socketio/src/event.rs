@@ -52,6 +52,11 @@ impl<D: ?Sized> fmt::Debug for Event<D> {
 
 /// What can name an event that carries `D`: an [`Event<D>`], which fixes the type, or a string, which accepts
 /// any.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot name an event",
+    label = "an event is named by a `&str` or an `Event<D>`",
+    note = "of a `String`, pass `name.as_str()`"
+)]
 pub trait EventName<D: ?Sized>: Copy {
     /// The name on the wire.
     fn name(&self) -> &str;

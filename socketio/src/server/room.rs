@@ -88,6 +88,11 @@ impl fmt::Debug for SocketId {
 /// socket.join(vec![String::from("three")]);
 /// # }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot name rooms",
+    label = "a room is a `&str`, `String` or `Room`; several are an array, a slice or a `Vec` of one of them",
+    note = "collect other names into a `Vec`"
+)]
 pub trait IntoRooms {
     /// The rooms.
     fn into_rooms(self) -> impl Iterator<Item = Room>;
@@ -105,18 +110,22 @@ macro_rules! one_room {
 
 one_room!(Room, &Room, &str, String, &String);
 
+// Not recommended, so that the compiler speaks of `[u32; 2]` instead of `Room: From<u32>`.
+#[diagnostic::do_not_recommend]
 impl<R: Into<Room>, const N: usize> IntoRooms for [R; N] {
     fn into_rooms(self) -> impl Iterator<Item = Room> {
         self.into_iter().map(Into::into)
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<R: Into<Room>> IntoRooms for Vec<R> {
     fn into_rooms(self) -> impl Iterator<Item = Room> {
         self.into_iter().map(Into::into)
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<'a, R> IntoRooms for &'a [R]
 where
     &'a R: Into<Room>,
