@@ -2,18 +2,32 @@
 
 use std::{fs, path::Path};
 
-#[allow(unreachable_pub, reason = "the module belongs to the fuzz crate, where it is reached")]
-#[path = "../../fuzz/src/socketio_packet.rs"]
-mod socketio_packet;
+macro_rules! replayed {
+    ($($target:ident: $file:literal,)*) => {$(
+        #[allow(unreachable_pub, reason = "the module belongs to the fuzz crate, where it is reached")]
+        #[path = $file]
+        mod $target;
 
-#[test]
-fn socketio_packet() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/socketio_packet");
+        #[test]
+        fn $target() {
+            replay(stringify!($target), $target::$target);
+        }
+    )*};
+}
+
+replayed! {
+    arguments: "../../fuzz/src/arguments.rs",
+    socketio_decoder: "../../fuzz/src/socketio_decoder.rs",
+    socketio_packet: "../../fuzz/src/socketio_packet.rs",
+}
+
+fn replay(target: &str, take: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
     let mut count = 0;
     for entry in fs::read_dir(&folder).expect("the corpus is there") {
         let path = entry.expect("a readable folder").path();
         println!("{}", path.display());
-        socketio_packet::socketio_packet(&fs::read(path).expect("a readable file"));
+        take(&fs::read(path).expect("a readable file"));
         count += 1;
     }
     assert!(count > 0, "no files in {}", folder.display());
