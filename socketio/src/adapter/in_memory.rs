@@ -102,7 +102,8 @@ impl Recoverable {
                     next
                 };
                 let Some(next) = next else { return };
-                sleep_until(this.epoch + next).await;
+                // As good as never, if it overflows.
+                sleep_until(this.epoch.checked_add(next).unwrap_or_else(far_future)).await;
             }
         });
     }
@@ -178,6 +179,10 @@ impl Adapter for InMemory {
         missed.into_iter().for_each(open);
         kept
     }
+}
+
+fn far_future() -> Instant {
+    Instant::now() + Duration::from_secs(86_400 * 365)
 }
 
 impl fmt::Debug for InMemory {

@@ -76,7 +76,7 @@ impl Log {
             let Self { expiry, sockets, .. } = self;
             expiry.retain(|(at, pid)| sockets.get(pid).is_some_and(|(until, _)| until == at));
         }
-        let until = now + bounds.age;
+        let until = now.saturating_add(bounds.age);
         self.expiry.push_back((until, socket.pid.clone()));
         self.sockets.insert(socket.pid.clone(), (until, socket));
     }
@@ -95,7 +95,7 @@ impl Log {
 
     /// Drops what is too old. Returns when there is something to drop again.
     pub(super) fn sweep(&mut self, now: Duration, bounds: &Bounds) -> Option<Duration> {
-        while self.packets.front().is_some_and(|logged| logged.at + bounds.age <= now) {
+        while self.packets.front().is_some_and(|logged| logged.at.saturating_add(bounds.age) <= now) {
             self.pop();
         }
         while self.expiry.front().is_some_and(|(at, _)| *at <= now) {
@@ -103,7 +103,7 @@ impl Log {
                 self.expire(at, &pid);
             }
         }
-        let packet = self.packets.front().map(|logged| logged.at + bounds.age);
+        let packet = self.packets.front().map(|logged| logged.at.saturating_add(bounds.age));
         packet.into_iter().chain(self.expiry.front().map(|(at, _)| *at)).min()
     }
 

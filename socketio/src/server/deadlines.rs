@@ -28,9 +28,10 @@ pub(super) enum Expired {
 
 impl Deadlines {
     pub(super) fn new(connect_timeout: Duration, attachment_timeout: Duration) -> Self {
-        let connect = Instant::now() + connect_timeout;
-        let timer = Some(Box::pin(sleep_until(connect)));
-        Self { connect: Some(connect), attachment_timeout, attachment: None, timer }
+        // What overflows is never.
+        let connect = Instant::now().checked_add(connect_timeout);
+        let timer = connect.map(|connect| Box::pin(sleep_until(connect)));
+        Self { connect, attachment_timeout, attachment: None, timer }
     }
 
     /// A namespace has been joined, which is enough for ever.
@@ -41,7 +42,7 @@ impl Deadlines {
     }
 
     pub(super) fn wait_for_attachment(&mut self) {
-        let deadline = Instant::now() + self.attachment_timeout;
+        let Some(deadline) = Instant::now().checked_add(self.attachment_timeout) else { return };
         self.attachment = Some(deadline);
         // A timer that ends sooner is set anew then, so that a stream of attachments does not touch it.
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));

@@ -174,13 +174,13 @@ impl Namespaces {
 
     /// Drops a child when nobody has been in it for so long, and nobody can come back.
     fn clean_after(self: &Arc<Self>, live: &Arc<LiveNamespace>, pause: Duration) {
-        let earlier = lock(&live.clean_at).replace(Instant::now() + pause);
-        if earlier.is_some() {
+        let Some(clean_at) = Instant::now().checked_add(pause) else { return };
+        if lock(&live.clean_at).replace(clean_at).is_some() {
             return;
         }
         let (this, live) = (Arc::clone(self), Arc::clone(live));
         tokio::spawn(async move {
-            let mut wake_at = Instant::now() + pause;
+            let mut wake_at = clean_at;
             loop {
                 sleep_until(wake_at).await;
                 let mut clean_at = lock(&live.clean_at);
