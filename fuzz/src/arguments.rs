@@ -86,7 +86,7 @@ fn check<D: Debug + DeserializeOwned + PartialEq + Serialize>(arguments: &Argume
         messages.into_iter().find_map(|message| decoder.handle_message(message).expect("our own packet"));
     match again.map(|packet| packet.content) {
         Some(Content::Event { arguments, .. }) => {
-            assert_eq!(arguments.decode::<D>().expect("the same type"), data)
+            assert_eq!(arguments.decode::<D>().expect("the same type"), data);
         }
         other => panic!("an event, not {other:?}"),
     }

@@ -11,7 +11,7 @@ use client::{
 use engineio::{Handshake, Refusal};
 use http::{Response, StatusCode};
 use serde_json::Value;
-use socketio::{Ack, Namespace, Server, Socket};
+use socketio::{Ack, Limits, Namespace, Recovery, Server, Socket};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -100,6 +100,36 @@ async fn the_time_to_join_can_be_chosen() {
     tokio::time::sleep(Duration::from_secs(10)).await;
     joined.send("0").await;
     joined.consent("0").await;
+}
+
+#[tokio::test]
+async fn times_may_be_without_end() {
+    let never = Duration::MAX;
+    let recovery = Recovery { max_disconnection: never, ..Recovery::default() };
+    let server = Server::builder()
+        .namespace("/", echo())
+        .dynamic("/x/{n}", echo())
+        .connect_timeout(never)
+        .limits(Limits { attachment_timeout: never, ..Limits::default() })
+        .recovery(recovery)
+        .build();
+    let (mut client, _) = Client::join(&server, ["/", "/x/1"]).await;
+    client.send(r#"51-1["echo",{"_placeholder":true,"num":0}]"#).await;
+    client.send_binary(b"x").await;
+    assert!(client.text().await.starts_with("31["));
+    server.emit("kept", &()).unwrap();
+    assert!(client.text().await.starts_with(r#"2["kept""#));
+    let asked = server.of("/").everyone().emit_with_ack::<u8, _>("ask", &(), never).unwrap();
+    let asking = asked.collect();
+    assert_eq!(client.text().await, r#"20["ask"]"#);
+    client.send("30[7]").await;
+    assert_eq!(asking.await.answers, [7]);
+    client.send("1/x/1,").await;
+    client.quiet().await;
+    drop(client);
+    client::eventually("it is lost", || server.of("/").sockets().is_empty()).await;
+    client::others_are_served(&server).await;
+    server.drain(Duration::ZERO, never).await.unwrap();
 }
 
 #[tokio::test]

@@ -137,3 +137,23 @@ async fn who_has_not_joined_does_not_hold_it_up() {
     ended.unwrap();
     assert!(start.elapsed() <= OVER + Duration::from_secs(1), "{:?}", start.elapsed());
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_polls_is_told_too() {
+    let (server, _gate, mut noted) = gated();
+    let (mut waiting, mut between) = (http::Polling::join(&server).await, http::Polling::join(&server).await);
+    waiting.send_poll().await;
+    let start = Instant::now();
+    let draining = tokio::spawn({
+        let server = server.clone();
+        async move { server.drain(OVER, MINUTE).await }
+    });
+    assert_eq!(waiting.receive().await, "1");
+    // It has some time to fetch what is left for it.
+    tokio::time::sleep_until(start + OVER).await;
+    assert_eq!(between.poll().await, "6\u{1e}1");
+    draining.await.unwrap().unwrap();
+    for _ in 0..2 {
+        assert_eq!(noted.recv().await.unwrap(), "server shutting down");
+    }
+}

@@ -5,8 +5,12 @@
 mod client;
 
 use client::{Client, echo, eventually, notes};
+use futures_util::future::BoxFuture;
 use serde::Deserialize;
-use socketio::{Ack, Namespace, NamespaceRequest, Recovery, Refusal, Server, ServerBuilder, Socket};
+use socketio::{
+    Ack, Namespace, NamespaceRequest, Recovery, Refusal, Server, ServerBuilder, Socket,
+    adapter::{Adapter, Local, SavedSocket},
+};
 use std::{
     sync::{
         Arc, OnceLock,
@@ -178,6 +182,42 @@ async fn they_stay_as_long_as_somebody_may_come_back() {
     eventually("it has ended", || paths(&server) == ["/"]).await;
 }
 
+/// A hook may ask the server for anything, wherever it is called.
+#[tokio::test]
+async fn hooks_are_called_without_locks() {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    let (note, mut noted) = notes();
+    let look = move |what: &str| {
+        // In a thread of its own, so that the test does not hang.
+        let (sender, receiver) = std::sync::mpsc::channel();
+        std::thread::spawn(move || sender.send(SERVER.get().unwrap().namespaces().len()));
+        let answer = receiver.recv_timeout(Duration::from_secs(1));
+        note.send(format!("{what} {}", answer.is_ok())).unwrap();
+    };
+    let (rooms, made) = (look.clone(), look);
+    let child = echo()
+        .on_connect(async |socket: Socket| socket.join("r"))
+        .on_room(move |_, event| rooms(&format!("{event:?}")[..4]));
+    let server = SERVER.get_or_init(|| {
+        let builder = builder().dynamic("/x/{n}", child).recovery(Recovery::default());
+        builder.on_namespace(move |_| made("made")).build()
+    });
+    let mut client = Client::open(server, 1 << 20).await;
+    client.send("0/x/1,").await;
+    let before = client.whole_consent("0/x/1,").await;
+    server.of("/x/1").emit("seen", &()).unwrap();
+    let seen = client.text().await;
+    let (_, offset): (String, String) = serde_json::from_str(&seen["2/x/1,".len()..]).unwrap();
+    drop(client);
+    eventually("it is lost", || server.of("/x/1").sockets().is_empty()).await;
+    let mut client = Client::open(server, 1 << 20).await;
+    client.send(&format!(r#"0/x/1,{{"pid":{},"offset":"{offset}"}}"#, before["pid"])).await;
+    assert_eq!(client.whole_consent("0/x/1,").await, before);
+    for expected in ["made", "Crea", "Join", "Leav", "Dele", "Crea", "Join"] {
+        assert_eq!(noted.recv().await.unwrap(), format!("{expected} true"));
+    }
+}
+
 #[tokio::test]
 async fn a_program_can_call_one_into_being() {
     let server = builder().dynamic("/x/{n}", echo()).build();
@@ -223,6 +263,42 @@ async fn who_asks_at_once_joins_the_same() {
         assert_eq!(client.text().await, r#"2/new,["for all"]"#);
     }
     assert_eq!(made.load(Ordering::Relaxed), 1);
+}
+
+/// Keeps those who ask for a socket of theirs waiting.
+struct Slow(Arc<Semaphore>);
+
+impl Adapter for Slow {
+    fn recovers(&self) -> bool {
+        true
+    }
+
+    fn restore<'a>(&'a self, _: &'a Local, _: &'a str, _: &'a str) -> BoxFuture<'a, Option<SavedSocket>> {
+        Box::pin(async {
+            self.0.acquire().await.unwrap().forget();
+            None
+        })
+    }
+}
+
+#[tokio::test]
+async fn who_asks_while_the_last_leaves_joins_what_is_found() {
+    let gate = Arc::new(Semaphore::new(0));
+    let opened = Arc::clone(&gate);
+    let recovery = Recovery { max_disconnection: Duration::ZERO, ..Recovery::default() };
+    let server = builder()
+        .dynamic("/x/{n}", echo())
+        .recovery(recovery)
+        .adapter(move |_| Arc::new(Slow(Arc::clone(&opened))))
+        .build();
+    let (last, _) = Client::join(&server, ["/x/1"]).await;
+    let mut client = Client::open(&server, 1 << 20).await;
+    client.send(r#"0/x/1,{"pid":"p","offset":"o"}"#).await;
+    drop(last);
+    eventually("it has ended", || paths(&server) == ["/"]).await;
+    gate.add_permits(1);
+    let id = client.consent("0/x/1,").await;
+    assert!(server.namespace("/x/1").unwrap().socket(&id).is_some());
 }
 
 /// Whoever has joined is found, however often the namespace comes and goes.

@@ -275,6 +275,12 @@ async fn a_client_that_joins_nothing() {
     let (server, _noted) = server(Limits::default());
     let start = Instant::now();
     let mut silent = Client::open(&server, 1 << 20).await;
+    let mut announcing = Client::open(&server, 1 << 20).await;
+    announcing.send(r#"51-["a"]"#).await;
+    let announcing = tokio::spawn(async move {
+        announcing.closed().await;
+        start.elapsed().as_secs()
+    });
     let mut pending = Client::open(&server, 1 << 20).await;
     pending.send("0/pending,").await;
     let mut refused = Client::open(&server, 1 << 20).await;
@@ -287,6 +293,8 @@ async fn a_client_that_joins_nothing() {
         client.closed().await;
     }
     assert_eq!(start.elapsed().as_secs(), 45);
+    // Attachments have a time of their own.
+    assert_eq!(announcing.await.unwrap(), 30);
     others_are_served(&server).await;
 }
 

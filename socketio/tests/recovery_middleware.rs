@@ -5,7 +5,7 @@
 mod client;
 
 use client::{
-    Client, echo, eventually,
+    Client, Received, echo, eventually, notes,
     ticket::{Ticket, lose},
 };
 use socketio::{Namespace, Recovery, Refusal, Server, Socket};
@@ -109,4 +109,52 @@ async fn who_is_lost_while_middleware_decides_can_ask_again() {
     assert_eq!(missed, [r#"["missed"]"#]);
     assert_eq!((ticket.sid, ticket.pid), before);
     client.quiet().await;
+}
+
+#[tokio::test]
+async fn who_misses_too_much_while_middleware_decides_starts_anew() {
+    let (gate, runs) = (Arc::new(Semaphore::new(1)), Arc::new(AtomicUsize::new(0)));
+    let (note, mut noted) = notes();
+    let (opened, counter, end) = (Arc::clone(&gate), Arc::clone(&runs), note.clone());
+    let root = echo()
+        .middleware(move |_| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            let gate = Arc::clone(&opened);
+            async move {
+                gate.acquire().await.unwrap().forget();
+                Ok(())
+            }
+        })
+        .on_connect(move |socket: Socket| {
+            socket.join("r");
+            note.send(format!("connect {}", socket.is_recovered())).unwrap();
+            async {}
+        })
+        .on_disconnect(move |_, _| {
+            end.send("disconnect".to_owned()).unwrap();
+            async {}
+        });
+    let recovery = Recovery { skip_middleware: false, max_bytes: 10_000, ..Recovery::default() };
+    let server = Server::builder().namespace("/", root).recovery(recovery).build();
+    let (client, ticket) = Ticket::new(&server).await;
+    lose(&server, client).await;
+    let mut client = Client::open(&server, 1 << 20).await;
+    client.send(&ticket.request()).await;
+    eventually("it waits", || runs.load(Ordering::Relaxed) == 2).await;
+    for _ in 0..20 {
+        server.emit("large", &"x".repeat(1_000)).unwrap();
+    }
+    gate.add_permits(10);
+    // It may have to connect again to be told.
+    if let Received::Text(consent) = client.receive().await {
+        assert!(!consent.contains(&ticket.sid), "{consent}");
+    } else {
+        client = ticket.is_void(&server).await;
+    }
+    lose(&server, client).await;
+    eventually("nobody is left", || server.of("/").rooms().is_empty()).await;
+    for expected in ["connect false", "disconnect", "connect false", "disconnect"] {
+        assert_eq!(noted.recv().await.unwrap(), expected);
+    }
+    assert!(noted.is_empty());
 }

@@ -116,7 +116,12 @@ async fn an_outbox_that_is_full_is_told_to_who_asks() {
 async fn what_middleware_sends_comes_before_the_consent() {
     let root = echo().middleware(async |socket: Socket| {
         socket.emit("early", &1).unwrap();
-        socket.namespace_handle().emit("not for those who wait", &()).unwrap();
+        // It is not one of all yet.
+        let namespace = socket.namespace_handle();
+        namespace.emit("not for those who wait", &()).unwrap();
+        let asked = namespace.everyone().emit_with_ack::<(), _>("nor this", &(), client::MINUTE).unwrap();
+        assert!(namespace.sockets().is_empty() && namespace.fetch_sockets().await.sockets.is_empty());
+        assert!(namespace.socket(socket.id()).is_none() && asked.collect().await.missing.is_empty());
         Ok(())
     });
     let server = Server::builder().namespace("/", root).namespace("/b", Namespace::new()).build();

@@ -63,7 +63,7 @@ fn only_tuples_spread() {
 
 #[test]
 fn what_is_sent_is_read_back() {
-    fn check<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(value: &T) {
+    fn check<T: Serialize + DeserializeOwned + PartialEq + fmt::Debug>(value: &T) {
         assert_eq!(&sent(value).decode::<T>().unwrap(), value);
         // With an attachment somewhere the other deserialiser reads the same.
         let (read, bytes) = sent(&(value, Bytes::from("x"))).decode::<(T, Bytes)>().unwrap();

@@ -26,29 +26,33 @@ struct RecoveryRequest {
     offset: String,
 }
 
-/// Finds the namespace, makes a socket and lets the middleware judge it.
+/// Finds the namespace, makes a socket, or finds one to `recover`, and lets the middleware judge it.
 pub(super) async fn admit(
     server: Arc<Shared>,
     link: Arc<Link>,
     path: Arc<str>,
     payload: Option<ByteString>,
+    recover: bool,
 ) -> Result<Admitted, Refusal> {
     let auth = payload.as_deref();
     let live = server.namespaces.route(&path, auth, &link.connection).await;
     let Some(live) = live else { return Err(Refusal::new("Invalid namespace")) };
-    let recovered = match &live.common.recovery {
-        Some(_) => match auth.and_then(|auth| serde_json::from_str::<RecoveryRequest>(auth).ok()) {
-            Some(RecoveryRequest { pid, offset }) => {
-                let saved = live.adapter.restore(&live.local, &pid, &offset).await;
-                saved.map(|saved| Recovered { saved, offset })
-            }
-            None => None,
-        },
+    let request = (recover && live.recovers)
+        .then(|| serde_json::from_str::<RecoveryRequest>(auth.unwrap_or_default()).ok())
+        .flatten();
+    let recovered = match request {
+        Some(RecoveryRequest { pid, offset }) => {
+            let saved = live.adapter.restore(&live.local, &pid, &offset).await;
+            saved.map(|saved| Recovered { saved, offset })
+        }
         None => None,
     };
     let skip = recovered.is_some() && live.common.recovery.is_some_and(|recovery| recovery.skip_middleware);
     let saved = recovered.as_ref().map(|recovered| &recovered.saved);
     let socket = server.namespaces.enter(live, |live| Socket::new(live, link, auth, saved));
+    if let Some(saved) = saved {
+        socket.join(&saved.rooms[..]);
+    }
     let mut admitted = Admitted { socket: Some(socket.clone()), recovered };
     if !skip {
         for middleware in &socket.live().blueprint.middleware {

@@ -141,7 +141,12 @@ impl Dispatcher {
         }
         let path = self.server.namespaces.shared_path(path).unwrap_or_else(|| (**path).into());
         self.connection.begin(Arc::clone(&path));
-        let admission = admit(Arc::clone(&self.server), Arc::clone(&self.link), Arc::clone(&path), payload);
+        self.admit(path, payload, true, cx);
+    }
+
+    fn admit(&mut self, path: Arc<str>, payload: Option<ByteString>, recover: bool, cx: &mut Context<'_>) {
+        let (server, link) = (Arc::clone(&self.server), Arc::clone(&self.link));
+        let admission = admit(server, link, Arc::clone(&path), payload, recover);
         self.started(Task::admission(path, admission).start(cx), cx);
     }
 
@@ -155,13 +160,15 @@ impl Dispatcher {
             Ok(mut admitted) => {
                 let recovered = admitted.recovered.take();
                 let socket = admitted.into_socket();
-                self.deadlines.joined();
-                self.connection.admit(Arc::clone(path), socket.clone());
                 if self.open(&socket, recovered) {
+                    self.deadlines.joined();
+                    self.connection.admit(Arc::clone(path), socket.clone());
                     self.run(&socket, Turn::Connected, cx);
                 } else {
-                    // It has missed more than is kept, after it was told the opposite by none but middleware.
-                    self.fail(&"packets of a recovered socket are gone", cx);
+                    // Meanwhile it has missed more than is kept.
+                    socket.abandon();
+                    let payload = socket.0.auth.as_deref().map(ByteString::from);
+                    self.admit(Arc::clone(path), payload, false, cx);
                 }
             }
             Err(_) if self.ending.is_some() => {}

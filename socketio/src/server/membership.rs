@@ -100,7 +100,7 @@ impl Membership {
 
 impl Socket {
     /// Makes a socket that is not connected yet, but may join rooms already; with `saved`, one that was there
-    /// before.
+    /// before, but for its rooms. No hook is called.
     pub(super) fn new(
         namespace: Arc<LiveNamespace>,
         link: Arc<Link>,
@@ -127,9 +127,6 @@ impl Socket {
             meter,
         }));
         socket.live().change_rooms(|rooms| rooms.insert(id, socket.clone()));
-        if let Some(saved) = saved {
-            socket.join(&saved.rooms[..]);
-        }
         socket
     }
 
