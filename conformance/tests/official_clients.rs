@@ -4,7 +4,8 @@
 
 use conformance::javascript::run;
 
-const SERVERS: [(&str, &str); 2] = [
+const SERVERS: [(&str, &str); 3] = [
+    ("API_SERVER", env!("CARGO_BIN_EXE_api_server")),
     ("ENGINE_SERVER", env!("CARGO_BIN_EXE_engine_server")),
     ("SOCKET_SERVER", env!("CARGO_BIN_EXE_socket_server")),
 ];

@@ -1,4 +1,5 @@
 // The official clients, closed when their scenario ends.
+import assert from "node:assert/strict";
 import { Socket as EngineSocket } from "engine.io-client";
 import { Manager } from "socket.io-client";
 import { Inbox, next } from "./scenario.mjs";
@@ -51,6 +52,24 @@ export async function connectSocket(t, server, options = {}, namespace = "/") {
   socket.connect();
   await next(socket, "connect");
   return socket;
+}
+
+/** Waits until a socket of the route "upgrade" has left polling, and the server has nothing more to send it. */
+export async function upgraded(socket) {
+  const { engine } = socket.io;
+  if (engine.transport.name === "polling" && engine.opts.transports.length > 1) await next(engine, "upgrade");
+  await call(socket, "echo", "fence");
+}
+
+/** Emits and gives the first argument of the acknowledgement. */
+export function call(socket, ...event) {
+  return socket.timeout(10_000).emitWithAck(...event);
+}
+
+/** Asserts that `inbox` holds `expected` and that nothing follows it before the answer to an event of the socket's own. */
+export async function assertOnly(socket, inbox, expected) {
+  await call(socket, "echo", "fence");
+  assert.deepEqual(inbox.drain(), expected);
 }
 
 /** What arrives for `event`, in an inbox of argument lists. */

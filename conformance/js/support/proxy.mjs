@@ -1,4 +1,4 @@
-// A TCP proxy that can fall silent or cut its connections, as networks do.
+// A TCP proxy that can fall silent, be slow or cut its connections, as networks do.
 import { createServer, connect } from "node:net";
 import { once } from "node:events";
 
@@ -11,8 +11,10 @@ export async function startProxy(t, server) {
 
 class Proxy {
   #links = new Set();
+  #servers = new Set();
   #silent = { up: false, down: false };
   #cut = false;
+  #paused = false;
   #listener;
 
   constructor(targetPort) {
@@ -34,11 +36,23 @@ class Proxy {
     this.#silent[direction] = true;
   }
 
+  /** Reads no more of what the server sends, so that it cannot write, until `resume`. */
+  pause() {
+    this.#paused = true;
+    for (const server of this.#servers) server.pause();
+  }
+
+  resume() {
+    this.#paused = false;
+    for (const server of this.#servers) server.resume();
+  }
+
   /** Breaks every connection, and each new one until `restore`. */
   cut() {
     this.#cut = true;
     for (const socket of this.#links) socket.destroy();
     this.#links.clear();
+    this.#servers.clear();
   }
 
   /** Lets new connections pass; those that fell silent are broken. */
@@ -61,9 +75,11 @@ class Proxy {
       if (this.#silent.up || this.#silent.down) return;
       this.#links.delete(client);
       this.#links.delete(server);
-      client.destroy();
-      server.destroy();
+      this.#servers.delete(server);
+      client.destroySoon();
+      server.destroySoon();
     };
+    this.#servers.add(server);
     for (const socket of [client, server]) {
       socket.setNoDelay(true);
       this.#links.add(socket);
@@ -74,5 +90,6 @@ class Proxy {
       else if (!this.#silent.up) server.write(bytes);
     });
     server.on("data", (bytes) => this.#silent.down || client.write(bytes));
+    if (this.#paused) server.pause();
   }
 }

@@ -1,6 +1,7 @@
 // `scenario` is a test with a deadline; the rest waits for what a scenario expects, and fails when it does not come.
 import assert from "node:assert/strict";
 import test from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 
 export function scenario(name, ...rest) {
   const run = rest.pop();
@@ -22,6 +23,15 @@ export function within(milliseconds, what, start) {
     };
     start(settle(resolve), settle(reject));
   });
+}
+
+/** Asks again and again until `holds` says so. */
+export async function until(what, holds, milliseconds = 10_000) {
+  const deadline = Date.now() + milliseconds;
+  while (!(await holds())) {
+    if (Date.now() > deadline) throw new Error(`not ${what} within ${milliseconds} ms`);
+    await sleep(10);
+  }
 }
 
 /** Keeps what arrives until somebody asks for it, in order. */
@@ -56,6 +66,11 @@ export class Inbox {
     const items = [];
     while (items.length < count) items.push(await this.take(milliseconds));
     return items;
+  }
+
+  /** Takes what is there. */
+  drain() {
+    return this.#items.splice(0);
   }
 
   get size() {

@@ -1,4 +1,4 @@
-// Starts the server under test: ours (ENGINE_SERVER and SOCKET_SERVER name the binaries) or, with TARGET=node, the
+// Starts the server under test: ours (ENGINE_SERVER, SOCKET_SERVER and API_SERVER name the binaries) or, with TARGET=node, the
 // official one, which proves that a scenario asks for what the official server does.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -9,6 +9,11 @@ import { Inbox, within } from "./scenario.mjs";
 /** True when the target is the official server; scenarios name the few places where ours differs on purpose. */
 export const official = process.env.TARGET === "node";
 
+/** Options of a scenario that only ours is asked for, as the official server `lacks` it. */
+export function oursAlone(lacks) {
+  return { skip: official && `the official server ${lacks}` };
+}
+
 /** Starts an Engine.IO server; `options` are its `name=value` arguments (see `servers/engine.mjs`). */
 export function engineServer(t, options = {}) {
   return start(t, "engine", process.env.ENGINE_SERVER, options);
@@ -17,6 +22,11 @@ export function engineServer(t, options = {}) {
 /** Starts a Socket.IO server; `options` are its `name=value` arguments (see `servers/socket.mjs`). */
 export function socketServer(t, options = {}) {
   return start(t, "socket", process.env.SOCKET_SERVER, options);
+}
+
+/** Starts a Socket.IO server with all its features; `options` are its `name=value` arguments (see `servers/api.mjs`). */
+export function apiServer(t, options = {}) {
+  return start(t, "api", process.env.API_SERVER, options);
 }
 
 async function start(t, kind, binary, options) {
@@ -61,14 +71,20 @@ class Target {
     return this.reports.find(matches, "report of a close", milliseconds);
   }
 
-  /** The next report of the kind `event`, of `sid` if given. */
-  report(event, sid) {
-    return this.reports.find((report) => report.event === event && (!sid || report.sid === sid), `report "${event}"`);
+  /** The next report of the kind `event`, of the connection or socket `id` if given. */
+  report(event, id) {
+    const matches = (report) => report.event === event && (!id || report.sid === id || report.id === id);
+    return this.reports.find(matches, `report "${event}"`);
   }
 
   /** Asks for an orderly end: what is queued is flushed, connections are closed. */
   shutdown() {
     this.#child.stdin.write("shutdown\n");
+  }
+
+  /** Asks that the connections be closed one after the other within so many milliseconds. */
+  drain(milliseconds) {
+    this.#child.stdin.write(`drain=${milliseconds}\n`);
   }
 
   async stop() {

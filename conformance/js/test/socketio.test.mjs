@@ -1,16 +1,10 @@
 // socket.io-client: namespaces, events, acknowledgements, rooms, broadcast, and how a socket ends.
 import assert from "node:assert/strict";
-import { ROUTES, connectSocket, inboxOf, manager, socketClient } from "../support/clients.mjs";
+import { ROUTES, call, connectSocket, inboxOf, manager, socketClient } from "../support/clients.mjs";
 import { next, range, scenario } from "../support/scenario.mjs";
 import { socketServer } from "../support/target.mjs";
 
 const BYTES = Buffer.from([0, 1, 254, 255]);
-const PATIENCE = 10_000;
-
-/** Emits and gives the first argument of the acknowledgement. */
-function call(socket, ...event) {
-  return socket.timeout(PATIENCE).emitWithAck(...event);
-}
 
 for (const [route, options] of Object.entries(ROUTES)) {
   scenario(`${route}: events come back`, async (t) => {
