@@ -4,14 +4,26 @@ mod running;
 
 use running::Running;
 
-#[test]
-fn echo_answers_the_official_client() {
-    let echo = Running::start(env!("CARGO_BIN_EXE_echo"));
-    conformance::javascript::run("examples/echo.test.mjs", &[("ECHO", &echo.url)]);
+macro_rules! programs {
+    ($($name:ident: $variable:literal,)*) => {$(
+        #[test]
+        fn $name() {
+            let program = Running::start(env!(concat!("CARGO_BIN_EXE_", stringify!($name))));
+            let test = concat!("examples/", stringify!($name), ".test.mjs");
+            conformance::javascript::run(test, &[($variable, &program.url)]);
+        }
+    )*};
 }
 
-#[test]
-fn engine_echo_answers_the_official_client() {
-    let echo = Running::start(env!("CARGO_BIN_EXE_engine_echo"));
-    conformance::javascript::run("examples/engine_echo.test.mjs", &[("ENGINE_ECHO", &echo.url)]);
+// Each with the variable in which its test finds the address.
+programs! {
+    acks: "ACKS",
+    echo: "ECHO",
+    engine_echo: "ENGINE_ECHO",
+    limits: "LIMITS",
+    poll: "POLL",
+    rooms: "ROOMS",
+    tenants: "TENANTS",
+    token: "TOKEN",
+    upload: "UPLOAD",
 }

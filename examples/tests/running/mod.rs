@@ -3,6 +3,7 @@
 use std::{
     io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
+    thread,
 };
 
 /// A started example. It is ended with this value.
@@ -21,6 +22,8 @@ impl Running {
             .lines()
             .map_while(Result::ok);
         let url = lines.find_map(|line| line.strip_prefix("listening on ").map(str::to_owned));
+        // What it prints later must go somewhere, or it fails.
+        thread::spawn(move || lines.for_each(drop));
         Self { url: url.expect("the example listens"), process }
     }
 }
