@@ -84,6 +84,12 @@ impl IncomingEvent {
         self.arguments.decode()
     }
 
+    /// The same event under another name, for middleware that sends it to another handler. The data stays.
+    #[must_use]
+    pub fn with_name(self, name: &str) -> Self {
+        Self { name: name.into(), ..self }
+    }
+
     /// The same event with other data, for middleware that changes it.
     ///
     /// # Errors

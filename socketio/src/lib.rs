@@ -33,19 +33,24 @@
 //! # Layers
 //!
 //! ```text
-//! in    Message -> Decoder -> Packet -> Connection -> event -> handler -> Reply
-//! out   emit, Reply -> Encoded (once, however many receive it) -> engineio::Connection
+//! in    Message -> Decoder or Parser -> Packet -> Connection -> limits -> middleware -> handler -> Answer
+//! out   emit, Answer -> Encoded (once, however many receive it) -> Adapter -> engineio::Connection
 //! ```
 //!
 //! [`packet`], [`args`], [`decoder`] and [`connection`] are the protocol, without I/O, tasks or clock; the
-//! rest of the crate is the server around them.
+//! rest of the crate is the server around them. [`adapter`] is how a namespace reaches sockets of other servers.
+//!
+//! # Features
+//!
+//! `msgpack`: `MsgPackParser`, the format of `socket.io-msgpack-parser`.
 //!
 //! # Order
 //!
 //! Handlers are polled in the connection's own task, first when their event arrives: what they do before they
 //! first wait happens in the order of the events. One that waits is set aside while others start. What a
 //! connect handler does before it waits comes before the first event, and no event is started once a socket
-//! is disconnected.
+//! is disconnected. Handlers that wait then are not cut off: they run to their ends, and what they answer goes
+//! nowhere. An [`ordered`](Namespace::ordered) namespace runs one handler of a socket at a time.
 
 mod acks;
 pub mod adapter;

@@ -91,6 +91,7 @@ async fn it_changes_what_the_handlers_get() {
         root.event_middleware(async |_, event: IncomingEvent, next: Next| {
             let data: i64 = event.decode().map_err(|error| error.to_string())?;
             let event = event.with_data(&(data + 1, "more")).map_err(|error| error.to_string())?;
+            let event = if event.name() == "alias" { event.with_name("e") } else { event };
             Ok::<_, String>(next.run(event).await)
         })
         .event_middleware(noting("seen", note.clone()))
@@ -106,6 +107,8 @@ async fn it_changes_what_the_handlers_get() {
     .await;
     assert_eq!(scene.asked(r#"21["e",1]"#).await, r#"31[2,"more"]"#);
     assert_eq!(scene.notes(), "any:true seen> <seen:10");
+    assert_eq!(scene.asked(r#"21["alias",2]"#).await, r#"31[3,"more"]"#);
+    scene.notes();
     assert_eq!(scene.asked(r#"21["other",5,"surplus"]"#).await, r#"31["other",6]"#);
     scene.notes();
     assert!(scene.asked(r#"21["e","x"]"#).await.starts_with(r#"31[{"error":"invalid type"#));

@@ -15,9 +15,14 @@ scenario("rooms, private messages, and who is there", async (t) => {
   await call(ada, "say", { room: "library", text: "hush" });
   assert.deepEqual(await heard[1].take(), [{ room: "library", text: "hush" }]);
   const whispered = inboxOf(cleo, "whispered");
-  ben.emit("whisper", cleo.id, "psst");
+  // Who joins a room named as her id does not hear what is for her.
+  await call(ada, "join", cleo.id);
+  const overheard = [ada, ben].map((socket) => inboxOf(socket, "whispered"));
+  await call(ben, "whisper", cleo.id, "psst");
   assert.deepEqual(await whispered.take(), [ben.id, "psst"]);
+  assert.deepEqual(await call(cleo, "whisper", "library", "to all?"), { error: "no such socket" });
   await call(ada, "leave", "library");
   assert.deepEqual(await call(cleo, "who", "library"), [ben.id]);
-  assert.equal(heard[0].size + heard[2].size, 0);
+  await Promise.all([ada, ben].map((socket) => call(socket, "who", "library")));
+  assert.equal([heard[0], heard[2], ...overheard].reduce((sum, inbox) => sum + inbox.size, 0), 0);
 });

@@ -16,3 +16,15 @@ scenario("pieces make a file, which comes back", async (t) => {
   assert.deepEqual(await call(socket, "download", "g"), { error: "no such file" });
   assert.match((await call(socket, "piece", { name: "f", data: 7 })).error, /invalid type/);
 });
+
+scenario("no client fills the memory: by bytes, by names, or by empty files", async (t) => {
+  const socket = await connectSocket(t, server);
+  const piece = (name, bytes) => call(socket, "piece", { name, data: Buffer.alloc(bytes) });
+  for (const nth of range(10)) assert.equal(await piece("large", 900_000), 900_000 * (nth + 1));
+  assert.equal(await piece("last", 900_000), 900_000);
+  assert.deepEqual(await piece("last", 900_000), { error: "no more room" });
+  assert.deepEqual(await piece("x".repeat(101), 0), { error: "the name is too long" });
+  for (const nth of range(8)) assert.equal(await piece(`empty ${nth}`, 0), 0);
+  assert.deepEqual(await piece("one more", 0), { error: "too many files" });
+  assert.equal(await piece("last", 1), 900_001);
+});

@@ -34,7 +34,7 @@ async function withPoll(polling, ...list) {
     const [poll] = await Promise.all([polling.poll(), polling.push([emitEach(...list), FENCE].join("\x1e"))]);
     const packets = poll.split("\x1e");
     while (packets.at(-1) !== "430[]") packets.push(...(await polling.packets(1)));
-    if (packets.length > 1) return packets.slice(0, -1);
+    if (packets[0].includes(`["${list[0].event}"`)) return packets.slice(0, -1);
   }
   throw new Error("nothing volatile has arrived");
 }

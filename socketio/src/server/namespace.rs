@@ -64,7 +64,8 @@ impl Namespace {
     /// registration, up to a refusal.
     ///
     /// The socket may be given state and join rooms, which it leaves if it is refused. Broadcasts reach it
-    /// only once it is connected.
+    /// only once it is connected. Middleware runs to its end even if the client leaves meanwhile, so it should
+    /// have a timeout for what it waits for.
     ///
     /// ```
     /// use serde::Deserialize;

@@ -1,0 +1,17 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { io } from "socket.io-client";
+const program = spawn(process.env.LIMITS_PROGRAM, { env: { ...process.env, PORT: "0" } });
+program.stderr.pipe(process.stderr);
+const lines = createInterface(program.stdout);
+const [line] = await once(lines, "line");
+const url = line.replace("listening on ", "");
+const sockets = [0,1,2].map(() => io(url, { forceNew: true, reconnection: false, transports: ["websocket"] }));
+await Promise.all(sockets.map((s) => new Promise((r) => s.once("connect", r))));
+let t0;
+sockets.forEach((s, i) => s.on("disconnect", (why) => console.log(i, why, Date.now() - t0)));
+program.on("exit", (c, s) => console.log("exit", c, s, Date.now() - t0));
+program.kill("SIGINT"); t0 = Date.now();
+await once(program, "exit");
+setTimeout(() => process.exit(), 200);
