@@ -15,12 +15,20 @@ macro_rules! programs {
     )*};
 }
 
+/// Its test also starts one of its own, to end it as Ctrl-C does.
+#[test]
+fn limits() {
+    let program = env!("CARGO_BIN_EXE_limits");
+    let running = Running::start(program);
+    let environment = [("LIMITS", running.url.as_str()), ("LIMITS_PROGRAM", program)];
+    conformance::javascript::run("examples/limits.test.mjs", &environment);
+}
+
 // Each with the variable in which its test finds the address.
 programs! {
     acks: "ACKS",
     echo: "ECHO",
     engine_echo: "ENGINE_ECHO",
-    limits: "LIMITS",
     poll: "POLL",
     rooms: "ROOMS",
     tenants: "TENANTS",

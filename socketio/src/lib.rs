@@ -24,6 +24,8 @@
 //! # }
 //! ```
 //!
+//! Whoever knows the official server finds its API in [`node`], item by item.
+//!
 //! # Words
 //!
 //! A *connection* is the Engine.IO link to one client; a *socket* is that client's membership of one
@@ -85,6 +87,9 @@ pub use server::{
     Namespace, NamespaceHandle, NamespaceRequest, Next, Once, OnceError, RemoteSocket, Room, RoomEvent,
     Server, ServerAnswers, ServerBuilder, ServerEmitError, Socket, SocketAnswer, SocketInfo, Target,
 };
+
+#[doc = include_str!("node.md")]
+pub mod node {}
 
 /// The README's example, compiled.
 #[cfg(doctest)]

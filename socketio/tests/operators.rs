@@ -136,6 +136,7 @@ async fn what_is_fetched_can_be_acted_upon() {
     remote.join("new");
     remote.leave("b");
     assert_eq!(sockets[2].rooms(), ["new".into()]);
+    assert!(sockets[2].is_in("new") && !sockets[2].is_in("old"));
     let mut answers = remote.emit_with_ack::<u8, _>("ask", &(), MINUTE).unwrap();
     assert_eq!(clients[2].text().await, r#"20["ask"]"#);
     clients[2].send("30[7]").await;

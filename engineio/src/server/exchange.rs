@@ -132,7 +132,7 @@ impl Line {
             let filled = tokio::select! {
                 biased;
                 filled = timeout_at(deadline, self.fill()) => filled,
-                _ = stage.wait_for(|stage| *stage == Stage::Down), if idle => return Ok(None),
+                _ = stage.wait_for(|stage| *stage >= Stage::Down), if idle => return Ok(None),
             };
             match filled {
                 Ok(Ok(0) | Err(_)) => return Ok(None),

@@ -86,7 +86,7 @@ impl Server {
         }
     }
 
-    /// Listens on an address and serves until [`shutdown`](Self::shutdown).
+    /// Listens on an address and serves until a [`shutdown`](Self::shutdown) has ended.
     ///
     /// # Errors
     /// The address cannot be bound, or see [`serve`](Self::serve).
@@ -101,7 +101,8 @@ impl Server {
         Err(refused)
     }
 
-    /// Serves what a listener accepts until [`shutdown`](Self::shutdown).
+    /// Serves what a listener accepts, and returns when a [`shutdown`](Self::shutdown) has ended. So a program may end
+    /// with it, and begin the shutdown elsewhere.
     ///
     /// # Errors
     /// The listener fails for good. Running out of file descriptors or memory is waited out, and a connection that
@@ -111,7 +112,7 @@ impl Server {
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                _ = stage.wait_for(|stage| *stage > Stage::Serving) => return Ok(()),
+                _ = stage.wait_for(|stage| *stage > Stage::Serving) => break,
             };
             match accepted {
                 Ok((stream, address)) => {
@@ -132,6 +133,10 @@ impl Server {
                 Err(error) => return Err(error),
             }
         }
+        drop(listener);
+        // This server holds the sender.
+        let _ = stage.wait_for(|stage| *stage == Stage::Ended).await;
+        Ok(())
     }
 
     /// Serves one stream of bytes, such as a TLS session or a pipe, until its HTTP exchanges end or it becomes a
@@ -199,6 +204,7 @@ impl Server {
             self.inner.exchanges.ended().await;
         });
         if flushed.await.is_ok() {
+            self.inner.stage.send_replace(Stage::Ended);
             return Ok(());
         }
         self.inner.stage.send_replace(Stage::Down);
@@ -208,6 +214,7 @@ impl Server {
         }
         // Handlers that do not end even now are left behind.
         let _ = tokio::time::timeout(LAST_WORDS, self.all_ended()).await;
+        self.inner.stage.send_replace(Stage::Ended);
         Err(late)
     }
 }
@@ -220,6 +227,8 @@ pub(crate) enum Stage {
     Draining,
     /// No new requests either.
     Down,
+    /// Nothing is left.
+    Ended,
 }
 
 impl std::fmt::Debug for Server {

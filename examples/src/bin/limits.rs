@@ -45,5 +45,6 @@ async fn main() -> std::io::Result<()> {
             stopping.drain(Duration::from_secs(5), Duration::from_secs(30)).await.ok();
         }
     });
+    // Returns when the drain has ended.
     examples::serve(&server).await
 }

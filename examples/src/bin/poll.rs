@@ -2,31 +2,33 @@
 //!
 //! Start it with `cargo run -p examples --bin poll`. Clients answer the event `vote` by its callback:
 //! `socket.on("vote", (question, answer) => answer(true))`. One that emits `poll` with a question gets
-//! `{yes, no, silent}`.
+//! `{yes, no, missing: [{id, why}]}`.
 
 use serde::Serialize;
-use socketio::{Ack, EncodeError, Namespace, Server, Socket};
+use socketio::{Ack, Answers, EncodeError, Namespace, Server, Socket};
 use std::time::Duration;
 
 #[derive(Serialize)]
 struct Outcome {
     yes: usize,
     no: usize,
-    silent: usize,
+    missing: Vec<Missing>,
+}
+
+#[derive(Serialize)]
+struct Missing {
+    /// Unknown of those that are connected to another server of a cluster.
+    id: Option<String>,
+    why: String,
 }
 
 async fn poll(socket: Socket, question: String) -> Result<Ack<Outcome>, EncodeError> {
-    let mut votes = socket.broadcast().emit_with_ack("vote", &question, Duration::from_millis(500))?;
-    let mut outcome = Outcome { yes: 0, no: 0, silent: 0 };
-    // They come one by one; `votes.collect()` waits for all.
-    while let Some(vote) = votes.next().await {
-        match vote.result {
-            Ok(true) => outcome.yes += 1,
-            Ok(false) => outcome.no += 1,
-            Err(_) => outcome.silent += 1,
-        }
-    }
-    Ok(Ack(outcome))
+    let asked = socket.broadcast().emit_with_ack::<bool, _>("vote", &question, Duration::from_millis(500))?;
+    // `asked.next()` gives them one by one as they come.
+    let Answers { answers, missing } = asked.collect().await;
+    let yes = answers.iter().filter(|&&vote| vote).count();
+    let missing = missing.into_iter().map(|(id, why)| Missing { id, why: why.to_string() }).collect();
+    Ok(Ack(Outcome { yes, no: answers.len() - yes, missing }))
 }
 
 #[tokio::main]

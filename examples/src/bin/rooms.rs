@@ -5,7 +5,7 @@
 //! hears `said` and `whispered`.
 
 use serde::{Deserialize, Serialize};
-use socketio::{Ack, Event, Namespace, RoomEvent, Server, Socket};
+use socketio::{Ack, Event, Namespace, Server, Socket};
 
 #[derive(Deserialize, Serialize)]
 struct Said {
@@ -28,16 +28,19 @@ async fn leave(socket: Socket, room: String) -> Ack<()> {
 
 /// To everyone else in the room, by those who are in it.
 async fn say(socket: Socket, said: Said) -> Result<Ack<()>, &'static str> {
-    if !socket.rooms().iter().any(|room| room.as_str() == said.room) {
+    if !socket.is_in(&said.room) {
         return Err("join the room first");
     }
     socket.to(&said.room).emit(SAID, &said).map_err(|_| "cannot be said")?;
     Ok(Ack(()))
 }
 
-/// Each socket is alone in a room named as its id.
-async fn whisper(socket: Socket, (to, text): (String, String)) {
-    socket.to(to).emit("whispered", &(socket.id(), text)).ok();
+/// To the socket itself. `socket.to(id)` would reach it too, but also any room that a client names there, and
+/// whoever has joined a room named as the id.
+async fn whisper(socket: Socket, (to, text): (String, String)) -> Result<Ack<()>, &'static str> {
+    let listener = socket.namespace_handle().socket(&to).ok_or("no such socket")?;
+    listener.emit("whispered", &(socket.id(), text)).map_err(|_| "cannot be told")?;
+    Ok(Ack(()))
 }
 
 /// The sockets of a room, on whichever server of a cluster they are.
@@ -56,10 +59,6 @@ async fn main() -> std::io::Result<()> {
         .on(SAY, say)
         .on("whisper", whisper)
         .on("who", who)
-        .on_room(|_, event| {
-            if let RoomEvent::Create(room) | RoomEvent::Delete(room) = event {
-                println!("{}: {event:?}", room.as_str());
-            }
-        });
+        .on_room(|_, event| println!("{event:?}"));
     examples::serve(&Server::builder().namespace("/", main).build()).await
 }

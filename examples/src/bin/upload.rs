@@ -23,13 +23,22 @@ struct Piece {
 #[derive(Clone, Default)]
 struct Files(Arc<Mutex<HashMap<String, BytesMut>>>);
 
+/// What a client can make the server keep is bounded in every direction: empty files and long names too.
 const MAX_BYTES: usize = 10_000_000;
+const MAX_FILES: usize = 10;
+const MAX_NAME_BYTES: usize = 100;
 
 async fn receive(socket: Socket, piece: Piece) -> Result<Ack<usize>, &'static str> {
     let Files(files) = socket.get().unwrap_or_default();
     let mut files = files.lock().expect("nobody panics with it");
-    let others: usize = files.values().map(BytesMut::len).sum();
-    if others + piece.data.len() > MAX_BYTES {
+    if piece.name.len() > MAX_NAME_BYTES {
+        return Err("the name is too long");
+    }
+    if files.len() == MAX_FILES && !files.contains_key(&piece.name) {
+        return Err("too many files");
+    }
+    let kept: usize = files.values().map(BytesMut::len).sum();
+    if kept + piece.data.len() > MAX_BYTES {
         return Err("no more room");
     }
     let file = files.entry(piece.name).or_default();

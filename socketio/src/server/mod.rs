@@ -70,7 +70,8 @@ impl Server {
         ServerBuilder::default()
     }
 
-    /// Serves the connections of `listener` until [`shutdown`](Self::shutdown).
+    /// Serves the connections of `listener`, and returns when a [`shutdown`](Self::shutdown) or
+    /// [`drain`](Self::drain) has ended: a program may end with it, and begin the shutdown elsewhere.
     ///
     /// # Errors
     ///
@@ -79,7 +80,7 @@ impl Server {
         self.engine.serve(listener).await
     }
 
-    /// Binds `address` and serves it until [`shutdown`](Self::shutdown).
+    /// Binds `address` and serves it; see [`serve`](Self::serve).
     ///
     /// # Errors
     ///

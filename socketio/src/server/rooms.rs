@@ -124,6 +124,10 @@ impl<S: Clone> Rooms<S> {
         self.sockets.get(&id).map(|member| member.rooms.clone()).unwrap_or_default()
     }
 
+    pub(super) fn contains(&self, id: SocketId, room: &str) -> bool {
+        self.sockets.get(&id).is_some_and(|member| member.rooms.iter().any(|joined| joined.as_str() == room))
+    }
+
     pub(super) fn socket(&self, id: &str) -> Option<&S> {
         self.sockets.get(&SocketId::named(id)?).map(|member| &member.socket)
     }

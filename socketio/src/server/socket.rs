@@ -121,6 +121,11 @@ impl Socket {
         self.live().rooms().of(self.0.id)
     }
 
+    /// Whether the socket has joined a room.
+    pub fn is_in(&self, room: &str) -> bool {
+        self.live().rooms().contains(self.0.id, room)
+    }
+
     /// Queues an event for this client; fails at once if the outbox is full.
     ///
     /// # Errors

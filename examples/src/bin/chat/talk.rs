@@ -79,7 +79,7 @@ async fn on_message(
     said: Said,
 ) -> Result<Ack<impl Serialize>, &'static str> {
     let name = user(&socket).ok_or("log in first")?;
-    if !is_in(&socket, &said.room) {
+    if !socket.is_in(&said.room) {
         return Err("join the room first");
     }
     let message = rooms.post(&said.room, name, &said.text)?;
@@ -89,7 +89,7 @@ async fn on_message(
 }
 
 async fn on_typing(socket: Socket, Typing { room, typing }: Typing) {
-    if let Some(name) = user(&socket).filter(|_| is_in(&socket, &room)) {
+    if let Some(name) = user(&socket).filter(|_| socket.is_in(&room)) {
         socket.to(&room).emit("typing", &json!({"room": room, "name": name, "typing": typing})).ok();
     }
 }
@@ -97,10 +97,6 @@ async fn on_typing(socket: Socket, Typing { room, typing }: Typing) {
 /// The name under which the visitor has logged in, from the session that the pages share.
 fn user(socket: &Socket) -> Option<String> {
     socket.handshake().session().get("name").ok().flatten()
-}
-
-fn is_in(socket: &Socket, room: &str) -> bool {
-    socket.rooms().iter().any(|joined| joined.as_str() == room)
 }
 
 fn tell_everyone<D: Serialize + ?Sized>(socket: &Socket, event: Event<D>, data: &D) {
