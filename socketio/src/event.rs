@@ -4,9 +4,11 @@ use crate::{
     args::{Arguments, DecodeError},
     connection::IncomingEvent,
     encoded::{EncodeError, Encoded},
-    packet::Content,
+    packet::{Content, PacketError},
     parser::Format,
 };
+use bytes::Bytes;
+use bytestring::ByteString;
 use compact_str::CompactString;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{cell::OnceCell, fmt, marker::PhantomData};
@@ -75,6 +77,19 @@ impl<D: ?Sized> EventName<D> for &str {
 }
 
 impl IncomingEvent {
+    /// An event that has been somewhere else meanwhile, on another server for example: `json` is what
+    /// [`Arguments::json`] gave.
+    ///
+    /// # Errors
+    ///
+    /// It is no event.
+    pub fn from_json(json: impl Into<ByteString>, attachments: Vec<Bytes>) -> Result<Self, PacketError> {
+        match Content::event(None, json, attachments)? {
+            Content::Event { id, name, arguments } => Ok(Self { id, name, arguments }),
+            _ => Err(PacketError::Payload),
+        }
+    }
+
     /// Reads the data as `D`; see [`Arguments::decode`].
     ///
     /// # Errors

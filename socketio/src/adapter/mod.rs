@@ -4,6 +4,7 @@ mod in_memory;
 mod local;
 mod log;
 
+pub use crate::server::{AckSink, gather_answers};
 pub use in_memory::{InMemory, Recovery};
 pub use local::Local;
 
@@ -12,7 +13,7 @@ use crate::{
     encoded::{EncodeError, Encoded},
     error::SendError,
     packet::AckId,
-    server::{AckSink, Fetched, Room, ServerAnswers, Socket, Target},
+    server::{Fetched, Room, ServerAnswers, Socket, Target},
 };
 use futures_util::future::BoxFuture;
 use http::Extensions;

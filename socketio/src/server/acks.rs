@@ -67,20 +67,15 @@ impl AckWaiter {
 /// long as a clone is held.
 #[derive(Clone)]
 pub struct AckSink {
-    answers: mpsc::UnboundedSender<RawAnswer>,
+    answers: mpsc::UnboundedSender<SocketAnswer<Arguments>>,
     asked: Arc<Mutex<Vec<(AckId, Socket)>>>,
-}
-
-struct RawAnswer {
-    socket: Option<String>,
-    result: Result<Arguments, AckError>,
 }
 
 impl AckSink {
     /// Adds the answer of a socket, or the reason why there is none. Its id is known if it is here.
     pub fn put(&self, socket: Option<&str>, result: Result<Arguments, AckError>) {
         // Nobody is interested any more once the stream is dropped.
-        self.answers.send(RawAnswer { socket: socket.map(str::to_owned), result }).ok();
+        self.answers.send(SocketAnswer { socket: socket.map(str::to_owned), result }).ok();
     }
 
     /// Notes that a socket has been asked, to be given up in time.
@@ -95,8 +90,8 @@ impl fmt::Debug for AckSink {
     }
 }
 
-/// Both ends of a question to many.
-pub(super) fn asked<R>(timeout: Duration) -> (AckSink, AckStream<R>) {
+/// Both ends of a question to many, for an adapter that asks the sockets of this server for another.
+pub fn gather_answers<R>(timeout: Duration) -> (AckSink, AckStream<R>) {
     let (sender, answers) = mpsc::unbounded_channel();
     let asked = Arc::new(Mutex::new(Vec::new()));
     let stream = AckStream {
@@ -115,7 +110,7 @@ pub(super) fn asked<R>(timeout: Duration) -> (AckSink, AckStream<R>) {
 /// [`Broadcast::emit_with_ack`]: crate::Broadcast::emit_with_ack
 #[must_use = "without it nobody waits for the answers"]
 pub struct AckStream<R> {
-    answers: mpsc::UnboundedReceiver<RawAnswer>,
+    answers: mpsc::UnboundedReceiver<SocketAnswer<Arguments>>,
     asked: Arc<Mutex<Vec<(AckId, Socket)>>>,
     /// Until it is over.
     timeout: Option<Pin<Box<Sleep>>>,
@@ -160,20 +155,29 @@ impl<R: DeserializeOwned> AckStream<R> {
     }
 
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Option<SocketAnswer<R>>> {
-        if self.timeout.as_mut().is_some_and(|timeout| timeout.as_mut().poll(cx).is_ready()) {
-            self.timeout = None;
-            self.give_up();
-            // Those who answer for other servers may hold on to their ends, but time is up.
-            self.answers.close();
-        }
-        self.answers.poll_recv(cx).map(|answer| {
-            let RawAnswer { socket, result } = answer?;
+        self.poll_arguments(cx).map(|answer| {
+            let SocketAnswer { socket, result } = answer?;
             Some(SocketAnswer { socket, result: result.and_then(|arguments| Ok(arguments.decode()?)) })
         })
     }
 }
 
 impl<R> AckStream<R> {
+    /// Waits for the next answer and leaves it as it came, for an adapter that passes it on.
+    pub async fn next_arguments(&mut self) -> Option<SocketAnswer<Arguments>> {
+        std::future::poll_fn(|cx| self.poll_arguments(cx)).await
+    }
+
+    fn poll_arguments(&mut self, cx: &mut Context<'_>) -> Poll<Option<SocketAnswer<Arguments>>> {
+        if self.timeout.as_mut().is_some_and(|timeout| timeout.as_mut().poll(cx).is_ready()) {
+            self.timeout = None;
+            self.give_up();
+            // Those who answer for other servers may hold on to their ends, but time is up.
+            self.answers.close();
+        }
+        self.answers.poll_recv(cx)
+    }
+
     fn give_up(&self) {
         let asked = std::mem::take(&mut *self.asked.lock().unwrap_or_else(PoisonError::into_inner));
         for (id, socket) in asked {

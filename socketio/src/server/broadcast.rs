@@ -1,7 +1,7 @@
 //! Events for many, and what else is done to many.
 
 use super::{
-    acks::{AckStream, asked},
+    acks::{AckStream, gather_answers},
     live::LiveNamespace,
     remote::Fetched,
     room::{IntoRooms, Room},
@@ -110,7 +110,7 @@ impl Broadcast {
         data: &D,
         timeout: Duration,
     ) -> Result<AckStream<R>, EncodeError> {
-        let (sink, stream) = asked(timeout);
+        let (sink, stream) = gather_answers(timeout);
         self.with_emission(event.name(), data, |emission| {
             let Self { namespace, .. } = self;
             namespace.show_outgoing(emission);

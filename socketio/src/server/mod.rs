@@ -22,7 +22,7 @@ mod socket;
 mod task;
 mod turns;
 
-pub use acks::{AckSink, AckStream, Answers, SocketAnswer};
+pub use acks::{AckSink, AckStream, Answers, SocketAnswer, gather_answers};
 pub use broadcast::Broadcast;
 pub use builder::ServerBuilder;
 pub use emitter::Emitter;

@@ -18,7 +18,7 @@ use crate::{
 };
 use http::Extensions;
 use rustc_hash::FxHashMap;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::{collections::HashMap, fmt};
 
@@ -167,7 +167,7 @@ impl Namespace {
     /// If the protocol keeps the name for itself.
     pub fn on<D, R, F, Fut>(mut self, event: impl EventName<D>, handler: F) -> Self
     where
-        D: DeserializeOwned + Send + 'static,
+        D: for<'de> Deserialize<'de> + Send + 'static,
         R: Reply,
         F: Fn(Socket, D) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = R> + Send + 'static,
