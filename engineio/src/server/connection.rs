@@ -3,7 +3,10 @@
 use std::{
     fmt,
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Poll, Waker},
 };
 
@@ -27,6 +30,8 @@ pub(crate) struct Shared {
     sid: Sid,
     handshake: Handshake,
     inlet: Mutex<Inlet>,
+    /// Whether the outbox is full, to be looked at without the lock after each message.
+    full: AtomicBool,
 }
 
 /// What goes into the driver. Locked only for moments, never while somebody is called or waited for.
@@ -304,6 +309,7 @@ impl Shared {
                 waiting: Vec::new(),
                 direct: Direct::Off,
             }),
+            full: AtomicBool::new(false),
         }
     }
 
@@ -322,11 +328,26 @@ impl Shared {
             if inlet.phase != Phase::Open {
                 return Err(SendError::Closed);
             }
-            push(&mut inlet)?;
+            let pushed = push(&mut inlet);
+            self.note_room(&inlet);
+            pushed?;
             inlet.wake_driver()
         };
         wake(waker);
         Ok(())
+    }
+
+    /// Notes whether the outbox is full, whenever it has changed.
+    pub(crate) fn note_room(&self, inlet: &Inlet) {
+        let full = inlet.outbox.is_full();
+        // Written only if it differs, which it rarely does.
+        if self.full.load(Ordering::Relaxed) != full {
+            self.full.store(full, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
     }
 
     /// Hands a request to the driver; gives it back if the connection has ended.

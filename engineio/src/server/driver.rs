@@ -183,7 +183,9 @@ impl<H: Handler> Core<H> {
         }
         if let Some((how, reason)) = close {
             if how == Close::Now {
-                self.registration.shared.lock().outbox.clear();
+                let mut inlet = self.registration.shared.lock();
+                inlet.outbox.clear();
+                self.registration.shared.note_room(&inlet);
             }
             self.state.close(how, reason, Instant::now().into_std());
         }
@@ -347,7 +349,7 @@ impl<H: Handler> Core<H> {
     fn check_room(&mut self, cx: &mut Context<'_>) -> HeldBack {
         if self.handler.poll_ready(cx).is_pending() {
             HeldBack::ByHandler
-        } else if self.registration.shared.lock().outbox.is_full() {
+        } else if self.registration.shared.is_full() {
             HeldBack::ByOutbox
         } else {
             HeldBack::No
@@ -400,6 +402,7 @@ impl<H: Handler> Core<H> {
                 payload::push(&mut body, &transmit.packet);
                 compress |= transmit.compress;
             }
+            self.registration.shared.note_room(&inlet);
         }
         if body.is_empty() {
             return;
@@ -416,12 +419,21 @@ impl<H: Handler> Core<H> {
         let Some(websocket) = &mut self.websocket else { return };
         let (state, shared) = (&mut self.state, &self.registration.shared);
         let (mut sent, mut close) = (false, false);
-        let outcome = websocket.poll_send(cx, &mut || {
-            let transmit = state.poll_transmit(Transport::WebSocket, &mut shared.lock().outbox)?;
-            // On a WebSocket its own close frame says what the packet would.
-            close |= transmit.packet == Packet::Close;
-            sent = true;
-            (!close).then_some(transmit)
+        let outcome = websocket.poll_send(cx, &mut |batch| {
+            // Locked once for all that leaves together.
+            let mut inlet = shared.lock();
+            while !batch.is_full() && !close {
+                let Some(transmit) = state.poll_transmit(Transport::WebSocket, &mut inlet.outbox) else {
+                    break;
+                };
+                sent = true;
+                // On a WebSocket its own close frame says what the packet would.
+                close = transmit.packet == Packet::Close;
+                if !close {
+                    batch.push(&transmit.packet);
+                }
+            }
+            shared.note_room(&inlet);
         });
         self.undrained |= sent;
         self.blocked = outcome.is_pending();

@@ -17,7 +17,6 @@ use tokio::{
 
 use crate::{
     Message,
-    connection::Transmit,
     packet::Packet,
     server::{
         TaskGuard,
@@ -49,6 +48,25 @@ pub(crate) struct WebSocket {
 struct Unsent {
     first: Bytes,
     then: Bytes,
+}
+
+/// Frames that are written together.
+pub(crate) struct Batch<'a> {
+    frames: &'a mut Vec<u8>,
+    /// A payload behind them that is not copied.
+    large: Bytes,
+    base64: bool,
+}
+
+impl Batch<'_> {
+    /// Whether nothing more is to be added.
+    pub(crate) fn is_full(&self) -> bool {
+        self.frames.len() >= BATCH || !self.large.is_empty()
+    }
+
+    pub(crate) fn push(&mut self, packet: &Packet) {
+        self.large = push_frame(self.frames, packet, self.base64);
+    }
 }
 
 /// Why no more events come.
@@ -124,30 +142,28 @@ impl WebSocket {
         }
     }
 
-    /// Writes what `next` gives until it gives no more. `Pending` while the stream takes nothing.
+    /// Writes what `fill` puts into its batch until that is nothing. `Pending` while the stream takes nothing.
     ///
     /// Small packets leave together in one write, large ones without a copy.
     pub(crate) fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
-        next: &mut dyn FnMut() -> Option<Transmit>,
+        fill: &mut dyn FnMut(&mut Batch<'_>),
     ) -> Poll<io::Result<()>> {
         loop {
             ready!(self.poll_flush(cx))?;
-            let sent = with_write_buffer(|batch| {
+            let sent = with_write_buffer(|frames| {
                 if let Some(pong) = self.pong.take() {
-                    batch.extend_from_slice(&encode_header(Opcode::Pong, pong.len()));
-                    batch.extend_from_slice(&pong);
+                    frames.extend_from_slice(&encode_header(Opcode::Pong, pong.len()));
+                    frames.extend_from_slice(&pong);
                 }
-                let mut large = Bytes::new();
-                while batch.len() < BATCH && large.is_empty() {
-                    let Some(transmit) = next() else { break };
-                    large = push_frame(batch, &transmit.packet, self.base64);
-                }
-                if batch.is_empty() {
+                let mut batch = Batch { frames, large: Bytes::new(), base64: self.base64 };
+                fill(&mut batch);
+                let Batch { frames, large, .. } = batch;
+                if frames.is_empty() {
                     Poll::Ready(Ok(false))
                 } else {
-                    self.poll_write_batch(cx, batch, large)
+                    self.poll_write_batch(cx, frames, large)
                 }
             });
             if !ready!(sent)? {

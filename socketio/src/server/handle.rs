@@ -12,7 +12,7 @@ use crate::{
     args::{Arguments, DecodeError},
     connection::IncomingEvent,
     encoded::EncodeError,
-    event::EventName,
+    event::{EventName, is_reserved},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::{fmt, sync::Arc, time::Duration};
@@ -88,7 +88,7 @@ impl NamespaceHandle {
     ///
     /// # Errors
     ///
-    /// The data is no JSON.
+    /// The data is no JSON, or the name reserved.
     pub fn server_side_emit<D: Serialize + ?Sized>(
         &self,
         event: impl EventName<D>,
@@ -118,6 +118,9 @@ impl NamespaceHandle {
 }
 
 fn server_event<D: Serialize + ?Sized>(name: &str, data: &D) -> Result<IncomingEvent, EncodeError> {
+    if is_reserved(name) {
+        return Err(EncodeError::ReservedName);
+    }
     Ok(IncomingEvent { id: None, name: name.into(), arguments: Arguments::encode(Some(name), data, None)? })
 }
 

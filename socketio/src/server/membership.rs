@@ -32,6 +32,8 @@ use tokio::sync::oneshot;
 pub(super) struct Membership {
     pub(super) namespace: Arc<LiveNamespace>,
     pub(super) link: Arc<Link>,
+    /// That of the link, one step nearer for broadcasts.
+    pub(super) connection: engineio::Connection,
     pub(super) id: SocketId,
     /// The private id by which the client can recover the socket, if it can.
     pub(super) pid: Option<Box<SocketId>>,
@@ -115,6 +117,7 @@ impl Socket {
         let meter = namespace.common.policy.socket_meter();
         let socket = Self(Arc::new(Membership {
             namespace,
+            connection: link.connection.clone(),
             link,
             id,
             pid,

@@ -57,7 +57,7 @@ impl Socket {
 
     /// The Engine.IO connection, which the client's sockets in other namespaces share.
     pub fn connection(&self) -> &engineio::Connection {
-        &self.link().connection
+        &self.0.connection
     }
 
     /// Decodes what the client authenticated with when it joined; an empty object if it sent nothing.
