@@ -326,6 +326,8 @@ fn answering() -> Namespace {
 #[tokio::test(start_paused = true)]
 async fn servers_send_each_other_events() {
     let mut scene = Scene::<3>::new(answering).await;
+    // What could not be taken there is not sent here.
+    assert!(scene.root(0).server_side_emit("connect", &()).is_err());
     scene.root(0).server_side_emit("note", &("x", 1)).unwrap();
     for client in &mut scene.clients[1..] {
         assert_eq!(client.text().await, r#"2["noted","x",1]"#);
