@@ -1,6 +1,7 @@
 //! Which sockets of a namespace are in which rooms.
 
 use super::room::{Room, SocketId};
+use indexmap::IndexMap;
 use std::{
     collections::{HashMap, HashSet},
     mem,
@@ -12,8 +13,9 @@ use std::{
 /// Every socket is alone in a room named as its id, which is not stored: names are looked up among the
 /// sockets too.
 pub(crate) struct Rooms<S> {
-    rooms: HashMap<Room, HashMap<SocketId, S>>,
-    sockets: HashMap<SocketId, Member<S>>,
+    rooms: HashMap<Room, IndexMap<SocketId, S>>,
+    /// In about the order in which they came, and lie in memory: who goes through all of them misses the cache less.
+    sockets: IndexMap<SocketId, Member<S>>,
     /// What has happened since it was last asked for; `None` if nobody asks.
     events: Option<Vec<RoomEvent>>,
 }
@@ -57,7 +59,7 @@ pub enum RoomEvent {
 impl<S: Clone> Rooms<S> {
     /// `observed`: whether events are to be collected.
     pub(super) fn new(observed: bool) -> Self {
-        Self { rooms: HashMap::new(), sockets: HashMap::new(), events: observed.then(Vec::new) }
+        Self { rooms: HashMap::new(), sockets: IndexMap::new(), events: observed.then(Vec::new) }
     }
 
     /// What has happened since the last call.
@@ -75,7 +77,7 @@ impl<S: Clone> Rooms<S> {
 
     /// Takes a socket out of the namespace and all its rooms.
     pub(super) fn remove(&mut self, id: SocketId) {
-        for room in self.sockets.remove(&id).map(|member| member.rooms).unwrap_or_default() {
+        for room in self.sockets.swap_remove(&id).map(|member| member.rooms).unwrap_or_default() {
             self.vacate(id, &room);
         }
         // The memory of a crowd goes with it.
@@ -162,7 +164,7 @@ impl<S: Clone> Rooms<S> {
 
     fn vacate(&mut self, id: SocketId, room: &Room) {
         if let Some(sockets) = self.rooms.get_mut(room) {
-            sockets.remove(&id);
+            sockets.swap_remove(&id);
             let is_empty = sockets.is_empty();
             if is_empty {
                 self.rooms.remove(room);
