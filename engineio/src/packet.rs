@@ -1,5 +1,7 @@
 //! One packet: what travels in a WebSocket frame or as one piece of a polling payload.
 
+use std::borrow::Cow;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -62,22 +64,38 @@ impl PacketError {
 }
 
 impl Packet {
-    /// Decodes a text frame, or one piece of a polling payload. Text of a message is shared with `text`.
+    /// Decodes one piece of a polling payload. Text of a message is shared with `text`.
     ///
     /// # Errors
     /// See [`PacketError`].
     pub fn decode_text(text: &ByteString) -> Result<Self, PacketError> {
+        Self::decode_with(text, |data| text.slice_ref(data))
+    }
+
+    /// Decodes a text frame. What is borrowed is copied without the type digit, which is cheaper than to share a copy
+    /// that has it; what is owned is shared.
+    ///
+    /// # Errors
+    /// See [`PacketError`].
+    pub fn decode_frame(text: Cow<'_, str>) -> Result<Self, PacketError> {
+        match text {
+            Cow::Borrowed(text) => Self::decode_with(text, |data| data.into()),
+            Cow::Owned(text) => Self::decode_text(&text.into()),
+        }
+    }
+
+    fn decode_with(text: &str, keep: impl FnOnce(&str) -> ByteString) -> Result<Self, PacketError> {
         let Some(&first) = text.as_bytes().first() else {
             return Err(PacketError::Empty);
         };
         Ok(match first {
-            b'0' => Self::Open(text.slice_ref(&text[1..])),
+            b'0' => Self::Open(keep(&text[1..])),
             b'1' => Self::Close,
             b'2' if &text[1..] == PROBE => Self::ProbePing,
             b'2' => Self::Ping,
             b'3' if &text[1..] == PROBE => Self::ProbePong,
             b'3' => Self::Pong,
-            b'4' => Self::Message(Message::Text(text.slice_ref(&text[1..]))),
+            b'4' => Self::Message(Message::Text(keep(&text[1..]))),
             b'5' => Self::Upgrade,
             b'6' => Self::Noop,
             b'b' => {

@@ -20,12 +20,12 @@ const MASK: [u8; 4] = [0x37, 0xFA, 0x21, 0x3D];
 struct Case {
     name: String,
     input: Vec<u8>,
-    events: Vec<Event>,
+    events: Vec<Event<'static>>,
     error: Option<u16>,
     limits: Limits,
 }
 
-fn good(name: impl Into<String>, input: Vec<u8>, events: impl Into<Vec<Event>>) -> Case {
+fn good(name: impl Into<String>, input: Vec<u8>, events: impl Into<Vec<Event<'static>>>) -> Case {
     Case { name: name.into(), input, events: events.into(), error: None, limits: LIMITS }
 }
 
@@ -467,7 +467,7 @@ fn any_frame() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// Decodes `input` in pieces of the lengths `pieces`, over and over, until an error.
-fn decode(input: &[u8], pieces: &[usize], limits: &Limits) -> (Vec<Event>, Option<ProtocolError>) {
+fn decode(input: &[u8], pieces: &[usize], limits: &Limits) -> (Vec<Event<'static>>, Option<ProtocolError>) {
     let mut decoder = Decoder::new();
     let mut events = Vec::new();
     let mut input = input.to_vec();
@@ -476,21 +476,22 @@ fn decode(input: &[u8], pieces: &[usize], limits: &Limits) -> (Vec<Event>, Optio
         if rest.is_empty() {
             break;
         }
-        let (mut piece, later) = rest.split_at_mut(rest.len().min(*length));
+        let (piece, later) = rest.split_at_mut(rest.len().min(*length));
         rest = later;
+        let mut at = 0;
         loop {
-            match decoder.decode(piece, limits) {
+            match decoder.decode(&mut piece[at..], limits) {
                 Err(error) => {
                     assert_ignores_input(&mut decoder, limits);
                     return (events, Some(error));
                 }
                 Ok((used, None)) => {
-                    assert_eq!(used, piece.len(), "input was left behind");
+                    assert_eq!(at + used, piece.len(), "input was left behind");
                     break;
                 }
                 Ok((used, Some(event))) => {
-                    events.push(event);
-                    piece = &mut piece[used..];
+                    events.push(event.into_owned());
+                    at += used;
                 }
             }
         }
@@ -503,7 +504,8 @@ fn decode(input: &[u8], pieces: &[usize], limits: &Limits) -> (Vec<Event>, Optio
 
 fn assert_ignores_input(decoder: &mut Decoder, limits: &Limits) {
     let mut input = frame(PING, b"late");
-    assert_eq!(decoder.decode(&mut input, limits), Ok((input.len(), None)));
+    let length = input.len();
+    assert_eq!(decoder.decode(&mut input, limits), Ok((length, None)));
 }
 
 /// How many bytes it takes until the decoder complains.
@@ -553,14 +555,14 @@ fn raw(first: u8, form: u32, length: u64, masked: bool, payload: &[u8]) -> Vec<u
     bytes
 }
 
-fn text(text: &str) -> Event {
-    Event::Text(text.into())
+fn text(text: &str) -> Event<'static> {
+    Event::Text(text.to_owned().into())
 }
 
-fn binary(bytes: &[u8]) -> Event {
+fn binary(bytes: &[u8]) -> Event<'static> {
     Event::Binary(Bytes::copy_from_slice(bytes))
 }
 
-fn ping(bytes: &[u8]) -> Event {
+fn ping(bytes: &[u8]) -> Event<'static> {
     Event::Ping(Bytes::copy_from_slice(bytes))
 }

@@ -182,15 +182,16 @@ impl Encoded {
             return Err(EncodeError::TooManyAttachments(max_attachments));
         }
         if !attachments.is_empty() {
-            let kind = char::from(text[0] + 3);
-            text.splice(..1, format!("{kind}{}-", attachments.len()).into_bytes());
+            text[0] += 3;
+            let mut count = itoa::Buffer::new();
+            text.splice(1..1, count.format(attachments.len()).bytes().chain(*b"-"));
         }
         Ok(Self { rest: attachments.into_iter().map(Message::Binary).collect(), ..Self::plain(text) })
     }
 
     fn plain(text: &mut Vec<u8>) -> Self {
         let first = if text.len() <= COPIED {
-            ByteString::from(str::from_utf8(text).expect(UTF_8))
+            ByteString::from(simdutf8::basic::from_utf8(text).expect(UTF_8))
         } else {
             String::from_utf8(std::mem::take(text)).expect(UTF_8).into()
         };
@@ -210,7 +211,7 @@ fn header(text: &mut Vec<u8>, kind: u8, namespace: &str, id: Option<AckId>) {
         text.push(b',');
     }
     if let Some(id) = id {
-        text.extend_from_slice(id.value().to_string().as_bytes());
+        text.extend_from_slice(itoa::Buffer::new().format(id.value()).as_bytes());
     }
 }
 

@@ -142,7 +142,7 @@ impl<'a> OutgoingEvent<'a> {
     pub fn decode<D: DeserializeOwned>(&self) -> Result<D, DecodeError> {
         match self.content() {
             Some((_, arguments)) => arguments.decode(),
-            None => Arguments::new("[]".into(), 0, 0).decode(),
+            None => Arguments::new("[]".into(), 0, 1).decode(),
         }
     }
 

@@ -202,18 +202,84 @@ impl Scanner<'_> {
     }
 }
 
+/// Where the value at the beginning of `text` ends. It must have been checked, as must what surrounds it.
+pub(crate) fn value_end(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    match bytes[0] {
+        b'"' => string_end(bytes, 1),
+        b'[' | b'{' => {
+            let (mut at, mut depth) = (1, 1);
+            while depth > 0 {
+                at = match bytes[at] {
+                    b'"' => string_end(bytes, at + 1),
+                    byte => {
+                        depth += u32::from(matches!(byte, b'[' | b'{'));
+                        depth -= u32::from(matches!(byte, b']' | b'}'));
+                        at + 1
+                    }
+                };
+            }
+            at
+        }
+        _ => bytes.iter().position(|byte| b",]} \t\n\r".contains(byte)).unwrap_or(bytes.len()),
+    }
+}
+
+/// Behind the closing quote of the checked string whose text begins at `at`.
+fn string_end(bytes: &[u8], mut at: usize) -> usize {
+    loop {
+        at += plain_prefix(&bytes[at..]);
+        if bytes[at] == b'"' {
+            return at + 1;
+        }
+        // The escaped character may be a quote.
+        at += 2;
+    }
+}
+
+pub(crate) fn trim_start(json: &str) -> &str {
+    json.trim_start_matches([' ', '\t', '\n', '\r'])
+}
+
 /// How many bytes at the beginning of `text` stand for themselves in a JSON string.
 ///
-/// Found with vector instructions, as long strings are most of what is sent.
+/// Most strings are short, where it counts how soon the first step is done, but long ones are most of what is sent:
+/// those are searched with the widest vectors that the machine has.
 pub(crate) fn plain_prefix(text: &[u8]) -> usize {
+    let (words, rest) = text.as_chunks();
+    let mut plain = 0;
+    for word in &words[..words.len().min(SHORT)] {
+        let found = special_bytes(u64::from_le_bytes(*word));
+        if found != 0 {
+            return plain + found.trailing_zeros() as usize / 8;
+        }
+        plain += word.len();
+    }
+    plain + if words.len() > SHORT { plain_prefix_of_long(&text[plain..]) } else { prefix_by_bytes(rest) }
+}
+
+/// Sets the highest bit of bytes that do not stand for themselves. Up to the first of them this is exact, behind it
+/// others may be set too.
+fn special_bytes(word: u64) -> u64 {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    let below = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit)) & !word;
+    let equal = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    (below(word, b' ') | equal(b'"') | equal(b'\\')) & (ONES << 7)
+}
+
+fn plain_prefix_of_long(text: &[u8]) -> usize {
     let end = memchr::memchr2(b'"', b'\\', text).unwrap_or(text.len());
     let plain = &text[..end];
     // The minimum of all is found faster than the first.
-    if plain.iter().copied().fold(u8::MAX, u8::min) >= b' ' {
-        return end;
-    }
-    plain.iter().position(|&byte| byte < b' ').unwrap_or(end)
+    if plain.iter().copied().fold(u8::MAX, u8::min) >= b' ' { end } else { prefix_by_bytes(plain) }
 }
+
+fn prefix_by_bytes(text: &[u8]) -> usize {
+    text.iter().position(|&byte| matches!(byte, b'"' | b'\\' | ..b' ')).unwrap_or(text.len())
+}
+
+/// Words of 8 bytes after which a string counts as long.
+const SHORT: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -222,7 +288,7 @@ mod tests {
 
     #[test]
     fn plain_prefixes_end_at_the_first_special_byte() {
-        for length in 0..100 {
+        for length in (0..100).chain(120..140).chain(300..310) {
             let mut text = vec![b'x'; length];
             assert_eq!(plain_prefix(&text), length);
             for special in [b'"', b'\\', 0, 0x1f] {
@@ -231,6 +297,25 @@ mod tests {
                     assert_eq!(plain_prefix(&text), at);
                     text[at] = 0xc3;
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn values_end_where_they_end() {
+        for value in [
+            r#""a""#,
+            r#""\\""#,
+            r#""a\"],b""#,
+            "-1.5e3",
+            "null",
+            "[]",
+            "{}",
+            r#"[1,{"a":"]}"}]"#,
+            r#"{"\"":[[]]}"#,
+        ] {
+            for behind in ["", ",1]", "]", " ,", "}", "\n]"] {
+                assert_eq!(value_end(&format!("{value}{behind}")), value.len(), "{value}{behind}");
             }
         }
     }

@@ -171,11 +171,13 @@ impl Content {
             (b'0', Some(b'{')) => Self::Connect { payload: Some(text.slice_ref(payload)) },
             (b'1', None) => Self::Disconnect,
             (b'2' | b'5', Some(b'[')) => {
-                Self::Event { id, name: event_name(payload)?, arguments: Arguments::new(text, start, 1) }
+                let (name, behind) = event_name(payload)?;
+                Self::Event { id, name, arguments: Arguments::new(text, start, start + behind) }
             }
             (b'3' | b'6', Some(b'[')) => {
                 let id = id.ok_or(PacketError::MissingAckId)?;
-                Self::Ack { id, arguments: Arguments::new(text, start, 0) }
+                let bracket = payload.len() - json::trim_start(payload).len();
+                Self::Ack { id, arguments: Arguments::new(text, start, start + bracket + 1) }
             }
             (b'4', Some(b'{' | b'"')) => Self::ConnectError { payload: text.slice_ref(payload) },
             _ => return Err(PacketError::Payload),
@@ -271,41 +273,26 @@ fn decimal(digits: &str) -> Option<u64> {
 
 /// First byte of checked JSON that is not white space.
 fn first(json: &str) -> Option<u8> {
-    trim(json).bytes().next()
+    json::trim_start(json).bytes().next()
 }
 
-fn trim(json: &str) -> &str {
-    json.trim_start_matches([' ', '\t', '\n', '\r'])
-}
-
-/// The name of an event whose `payload` is known to be a JSON array.
-fn event_name(payload: &str) -> Result<CompactString, PacketError> {
-    let element = trim(&trim(payload)[1..]);
-    let name: CompactString = match element.bytes().next() {
-        Some(b'"') => {
-            let mut escaped = false;
-            let closing = |byte: u8| {
-                let closes = byte == b'"' && !escaped;
-                escaped = byte == b'\\' && !escaped;
-                closes
-            };
-            let end = 1 + element.bytes().skip(1).position(closing).expect("the string was checked to end");
-            let plain = &element[1..end];
-            if plain.contains('\\') {
-                let unescaped: String =
-                    serde_json::from_str(&element[..=end]).map_err(|_| PacketError::EventName)?;
-                unescaped.into()
-            } else {
-                plain.into()
-            }
-        }
-        Some(b'-' | b'0'..=b'9') => {
-            let end = element.find([',', ']', ' ', '\t', '\n', '\r']).expect("the array was checked to end");
-            element[..end].into()
-        }
-        _ => return Err(PacketError::EventName),
+/// The name of an event whose `payload` is known to be a JSON array, and where it ends.
+fn event_name(payload: &str) -> Result<(CompactString, usize), PacketError> {
+    let element = json::trim_start(&json::trim_start(payload)[1..]);
+    if !matches!(element.bytes().next(), Some(b'"' | b'-' | b'0'..=b'9')) {
+        return Err(PacketError::EventName);
+    }
+    let end = json::value_end(element);
+    let text = &element[..end];
+    let name: CompactString = match text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
+        None => text.into(),
+        Some(plain) if !plain.contains('\\') => plain.into(),
+        Some(_) => serde_json::from_str::<String>(text).map_err(|_| PacketError::EventName)?.into(),
     };
-    if is_reserved(&name) { Err(PacketError::EventName) } else { Ok(name) }
+    if is_reserved(&name) {
+        return Err(PacketError::EventName);
+    }
+    Ok((name, payload.len() - element.len() + end))
 }
 
 #[cfg(test)]
@@ -325,7 +312,7 @@ mod tests {
         Content::Event {
             id: id.and_then(AckId::new),
             name: name.into(),
-            arguments: Arguments::new(json.into(), 0, 1),
+            arguments: Arguments::new(json.into(), 0, event_name(json).map_or(1, |(_, end)| end)),
         }
     }
 
@@ -334,7 +321,7 @@ mod tests {
         let connect = |payload: &str| Content::Connect { payload: Some(payload.into()) };
         let ack = |id, json: &str| Content::Ack {
             id: AckId::new(id).unwrap(),
-            arguments: Arguments::new(json.into(), 0, 0),
+            arguments: Arguments::new(json.into(), 0, 1),
         };
         for (text, namespace, content) in [
             ("0", "/", Content::Connect { payload: None }),

@@ -282,7 +282,7 @@ impl<H: Handler> Core<H> {
         let outcome = websocket.poll_events(cx, &limits, |event, cx| {
             *budget -= 1;
             let packet = match event {
-                websocket::Event::Text(text) => Packet::decode_text(&text),
+                websocket::Event::Text(text) => Packet::decode_frame(text),
                 websocket::Event::Binary(bytes) => Ok(Packet::decode_binary(bytes)),
                 websocket::Event::Ping(_) | websocket::Event::Pong | websocket::Event::Close(_) => {
                     return if *budget > 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };

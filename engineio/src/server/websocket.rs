@@ -107,7 +107,7 @@ impl WebSocket {
         &mut self,
         cx: &mut Context<'_>,
         limits: &Limits,
-        mut take: impl FnMut(Event, &mut Context<'_>) -> ControlFlow<()>,
+        mut take: impl FnMut(Event<'_>, &mut Context<'_>) -> ControlFlow<()>,
     ) -> Poll<Result<(), Ended>> {
         if !self.undecoded.is_empty() {
             let mut input = std::mem::take(&mut self.undecoded);
@@ -281,7 +281,7 @@ fn decode(
     pong: &mut Option<Bytes>,
     input: &mut [u8],
     limits: &Limits,
-    take: &mut dyn FnMut(Event) -> ControlFlow<()>,
+    take: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
 ) -> (usize, Result<ControlFlow<()>, Ended>) {
     let mut at = 0;
     loop {

@@ -1,10 +1,8 @@
 //! Frames of RFC 6455 section 5, as a server reads and writes them: the peer must mask, the server never does.
 
-use std::mem;
-use std::ops::Deref;
+use std::{borrow::Cow, mem, ops::Deref};
 
 use bytes::Bytes;
-use bytestring::ByteString;
 
 /// Sizes beyond which the peer is refused, each checked before the payload in question is waited for.
 #[derive(Clone, Copy, Debug)]
@@ -19,9 +17,9 @@ pub struct Limits {
 
 /// What the peer has sent.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Event {
-    /// A whole text message, its frames joined.
-    Text(ByteString),
+pub enum Event<'a> {
+    /// A whole text message, its frames joined; borrowed from the input if it is all there in one frame.
+    Text(Cow<'a, str>),
     /// A whole binary message, its frames joined.
     Binary(Bytes),
     /// A ping; a pong with the same payload is owed.
@@ -30,6 +28,19 @@ pub enum Event {
     Pong,
     /// The closing handshake with its status code, if there is one; nothing is decoded after it.
     Close(Option<u16>),
+}
+
+impl Event<'_> {
+    /// Takes the event out of the input, which costs a copy of text that was borrowed.
+    pub fn into_owned(self) -> Event<'static> {
+        match self {
+            Self::Text(text) => Event::Text(text.into_owned().into()),
+            Self::Binary(bytes) => Event::Binary(bytes),
+            Self::Ping(payload) => Event::Ping(payload),
+            Self::Pong => Event::Pong,
+            Self::Close(code) => Event::Close(code),
+        }
+    }
 }
 
 /// What the peer did that RFC 6455 or the [`Limits`] forbid.
@@ -125,11 +136,11 @@ impl Decoder {
     /// Returns how many bytes it took, and the event. Call it again with the rest until there is no event: then all
     /// of `input` was taken. Mistakes are reported at the first byte that shows them; after one, as after
     /// [`Event::Close`], all further input is ignored.
-    pub fn decode(
+    pub fn decode<'a>(
         &mut self,
-        input: &mut [u8],
+        input: &'a mut [u8],
         limits: &Limits,
-    ) -> Result<(usize, Option<Event>), ProtocolError> {
+    ) -> Result<(usize, Option<Event<'a>>), ProtocolError> {
         let available = input.len();
         let mut rest = input;
         let outcome = self.next_event(&mut rest, limits);
@@ -139,8 +150,19 @@ impl Decoder {
         outcome.map(|event| (available - rest.len(), event))
     }
 
-    fn next_event(&mut self, input: &mut &mut [u8], limits: &Limits) -> Result<Option<Event>, ProtocolError> {
+    fn next_event<'a>(
+        &mut self,
+        input: &mut &'a mut [u8],
+        limits: &Limits,
+    ) -> Result<Option<Event<'a>>, ProtocolError> {
         loop {
+            // As a rule the header is there in one piece, and read where it lies.
+            if matches!(self.state, State::Header { filled: 0, .. })
+                && let Some((frame, length)) = Frame::parse(input, self.message.as_ref(), limits)?
+            {
+                take(input, length);
+                self.state = State::Payload(frame);
+            }
             match &mut self.state {
                 State::Header { bytes, filled } => {
                     let known = usize::from(*filled);
@@ -180,7 +202,11 @@ impl Decoder {
     }
 
     /// Takes the next `part` of the payload of `frame`, which is the last one if nothing remains.
-    fn handle_payload(&mut self, frame: &Frame, part: &[u8]) -> Result<Option<Event>, ProtocolError> {
+    fn handle_payload<'a>(
+        &mut self,
+        frame: &Frame,
+        part: &'a [u8],
+    ) -> Result<Option<Event<'a>>, ProtocolError> {
         let complete = frame.remaining == 0;
         if frame.opcode.is_control() {
             if complete && self.control.is_empty() {
@@ -191,7 +217,10 @@ impl Decoder {
         }
         if complete && frame.fin && self.message.is_none() {
             return match frame.opcode {
-                Opcode::Text => ByteString::try_from(part).map(Event::Text).map_err(invalid_text),
+                Opcode::Text => match simdutf8::basic::from_utf8(part) {
+                    Ok(text) => Ok(Event::Text(text.into())),
+                    Err(_) => Err(ProtocolError::InvalidText),
+                },
                 _ => Ok(Event::Binary(Bytes::copy_from_slice(part))),
             }
             .map(Some);
@@ -360,20 +389,19 @@ impl Partial {
         Ok(())
     }
 
-    fn finish(self) -> Result<Event, ProtocolError> {
+    fn finish(self) -> Result<Event<'static>, ProtocolError> {
         match self.opcode {
             // Checked once more as a whole: cheap, and it needs no unsafe code.
-            Opcode::Text => ByteString::try_from(self.data).map(Event::Text).map_err(invalid_text),
+            Opcode::Text => match String::from_utf8(self.data) {
+                Ok(text) => Ok(Event::Text(text.into())),
+                Err(_) => Err(ProtocolError::InvalidText),
+            },
             _ => Ok(Event::Binary(self.data.into())),
         }
     }
 }
 
-fn invalid_text(_: std::str::Utf8Error) -> ProtocolError {
-    ProtocolError::InvalidText
-}
-
-fn control_event(opcode: Opcode, payload: &[u8]) -> Result<Event, ProtocolError> {
+fn control_event(opcode: Opcode, payload: &[u8]) -> Result<Event<'static>, ProtocolError> {
     match (opcode, payload) {
         (Opcode::Ping, payload) => Ok(Event::Ping(Bytes::copy_from_slice(payload))),
         (Opcode::Pong, _) => Ok(Event::Pong),

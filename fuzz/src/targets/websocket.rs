@@ -29,31 +29,31 @@ pub fn websocket(data: &[u8]) {
 fn decode<'a>(
     pieces: impl IntoIterator<Item = &'a [u8]>,
     limits: &Limits,
-) -> (Vec<Event>, Option<ProtocolError>) {
+) -> (Vec<Event<'static>>, Option<ProtocolError>) {
     let (mut decoder, mut events) = (Decoder::new(), Vec::new());
     for piece in pieces {
         let mut piece = piece.to_vec();
-        let mut input = &mut piece[..];
+        let mut at = 0;
         loop {
-            match decoder.decode(input, limits) {
+            match decoder.decode(&mut piece[at..], limits) {
                 Err(error) => {
                     assert_eq!(decoder.decode(&mut [0x81], limits), Ok((1, None)), "input after a mistake");
                     return (events, Some(error));
                 }
                 Ok((taken, event)) => {
-                    input = &mut input[taken..];
+                    at += taken;
                     let Some(event) = event else { break };
-                    events.push(event);
+                    events.push(event.into_owned());
                 }
             }
         }
-        assert!(input.is_empty(), "without an event everything is taken");
+        assert_eq!(at, piece.len(), "without an event everything is taken");
     }
     (events, None)
 }
 
 /// The message is within the limits, and the same again when it comes back in one frame.
-fn assert_message(opcode: Opcode, payload: &[u8], limits: &Limits, event: &Event) {
+fn assert_message(opcode: Opcode, payload: &[u8], limits: &Limits, event: &Event<'_>) {
     assert!(payload.len() <= limits.max_message, "{} bytes", payload.len());
     let mut frame = encode_header(opcode, payload.len()).to_vec();
     frame[1] |= 0x80;

@@ -19,6 +19,7 @@ mod write;
 pub(crate) use attachments::check_placeholders;
 pub(crate) use write::write;
 
+use crate::json;
 use bytes::Bytes;
 use bytestring::ByteString;
 use serde::{Serialize, de::DeserializeOwned};
@@ -31,15 +32,16 @@ pub struct Arguments {
     text: ByteString,
     /// Where the array begins.
     start: usize,
-    /// How many elements precede the arguments: 1 for the name of an event.
-    skipped: usize,
+    /// Where the arguments begin: behind the bracket, or the name of an event.
+    first: usize,
     attachments: Vec<Bytes>,
 }
 
 impl Arguments {
-    /// From `start` on, `text` must be an array that was checked, placeholders included.
-    pub(crate) fn new(text: ByteString, start: usize, skipped: usize) -> Self {
-        Self { text, start, skipped, attachments: Vec::new() }
+    /// From `start` on, `text` must be an array that was checked, placeholders included; its arguments begin at
+    /// `first`.
+    pub(crate) fn new(text: ByteString, start: usize, first: usize) -> Self {
+        Self { text, start, first, attachments: Vec::new() }
     }
 
     /// The arguments that `data` makes, after `name`, if any, and with `last` as one more.
@@ -51,7 +53,8 @@ impl Arguments {
         let mut json = Vec::new();
         let attachments = write(&mut json, name, data, last)?;
         let json = String::from_utf8(json).expect("serde_json writes UTF-8");
-        Ok(Self { text: json.into(), start: 0, skipped: usize::from(name.is_some()), attachments })
+        let first = 1 + name.map_or(0, |_| json::value_end(&json[1..]));
+        Ok(Self { text: json.into(), start: 0, first, attachments })
     }
 
     /// The same with a string as one argument more, if there is one.
@@ -61,7 +64,8 @@ impl Arguments {
         let array = array.strip_suffix(']').expect("arguments are an array").trim_end();
         let separator = if array.ends_with('[') { "" } else { "," };
         let text = format!("{array}{separator}{}]", Value::from(last)).into();
-        Cow::Owned(Self { text, start: 0, ..self.clone() })
+        let first = self.first - self.start;
+        Cow::Owned(Self { text, start: 0, first, attachments: self.attachments.clone() })
     }
 
     pub(crate) fn attach(&mut self, attachments: Vec<Bytes>) {
@@ -83,19 +87,14 @@ impl Arguments {
     /// Fails if an argument is missing or has another type, or is JSON that means nothing in Rust, such as
     /// `1e400`.
     pub fn decode<D: DeserializeOwned>(&self) -> Result<D, DecodeError> {
-        let mut json = serde_json::Deserializer::from_str(self.json());
-        let decoded = if self.attachments.is_empty() {
-            read::arguments(&mut json, self.skipped)
-        } else {
-            read::arguments(attachments::Attached::new(&mut json, &self.attachments), self.skipped)
-        };
-        decoded.map_err(DecodeError)
+        read::arguments(&self.text[self.first..], &self.attachments).map_err(DecodeError)
     }
 }
 
 impl PartialEq for Arguments {
     fn eq(&self, other: &Self) -> bool {
-        (self.json(), self.skipped, &self.attachments) == (other.json(), other.skipped, &other.attachments)
+        let parts = |arguments: &'_ Self| arguments.first - arguments.start;
+        (self.json(), parts(self), &self.attachments) == (other.json(), parts(other), &other.attachments)
     }
 }
 

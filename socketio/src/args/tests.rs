@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 fn arguments(json: &str) -> Arguments {
-    Arguments::new(json.into(), 0, 1)
+    let name = json.find('"').unwrap();
+    Arguments::new(json.into(), 0, name + json::value_end(&json[name..]))
 }
 
 /// The arguments of an event that carries `data`, as its receiver would have them.
@@ -103,6 +104,23 @@ fn surplus_is_ignored_and_missing_told() {
     assert_eq!(none.decode::<(Option<Value>,)>().ok(), Some((None,)));
     assert!(none.decode::<u8>().is_err());
     assert!(none.decode::<Vec<u8>>().is_err());
+}
+
+#[test]
+fn arguments_are_found_behind_whatever_comes_first() {
+    let odd = arguments("[ \"na\\\"me\" , {\"a\":[\"]\",{}]} ,\t\"b\\u0041\" , \"plain\" ]");
+    type All = (Value, String, String, Option<u8>);
+    let expected = (json!({"a": ["]", {}]}), "bA".to_owned(), "plain".to_owned(), None);
+    assert_eq!(odd.decode::<All>().unwrap(), expected);
+    assert_eq!(odd.decode::<Value>().unwrap(), expected.0);
+}
+
+#[test]
+fn errors_tell_the_argument() {
+    let two = arguments(r#"["name",1,"b"]"#);
+    let error = two.decode::<(u8, u8)>().unwrap_err().to_string();
+    assert!(error.starts_with("invalid type: string \"b\", expected u8"), "{error}");
+    assert!(error.ends_with("of argument 2"), "{error}");
 }
 
 #[test]

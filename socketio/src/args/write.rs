@@ -1,5 +1,6 @@
 //! Rust to arguments: spreads tuples and takes byte buffers out.
 
+use super::attachments::PLACEHOLDER;
 use crate::json::plain_prefix;
 use bytes::Bytes;
 use serde::{
@@ -73,7 +74,9 @@ struct Placeholders<'a>(&'a mut Vec<Bytes>);
 
 impl Formatter for Placeholders<'_> {
     fn write_byte_array<W: ?Sized + io::Write>(&mut self, writer: &mut W, value: &[u8]) -> io::Result<()> {
-        write!(writer, r#"{{"_placeholder":true,"num":{}}}"#, self.0.len())?;
+        writer.write_all(PLACEHOLDER.as_bytes())?;
+        writer.write_all(itoa::Buffer::new().format(self.0.len()).as_bytes())?;
+        writer.write_all(b"}")?;
         self.0.push(Bytes::copy_from_slice(value));
         Ok(())
     }
