@@ -77,9 +77,38 @@ impl Handshake {
 /// # fn check(_: impl HandshakeHook) {}
 /// # check(only_friends);
 /// ```
+///
+/// A type of one's own may do more than a closure:
+///
+/// ```text
+/// request that opens   -> call, call, ..  -> settle, settle, .. (the other way round) -> response
+/// every later request  -> follow, follow, .. -> poll, post or upgrade
+/// ```
 pub trait HandshakeHook: Send + Sync + 'static {
     /// Returns the handshake to let the client in.
     fn call(&self, handshake: Handshake) -> impl Future<Output = Result<Handshake, Refusal>> + Send;
+
+    /// Does what is due when every hook has let the client in, last before the response: to store what they have
+    /// attached, for example. It may still refuse.
+    fn settle(&self, handshake: Handshake) -> impl Future<Output = Result<Handshake, Refusal>> + Send {
+        std::future::ready(Ok(handshake))
+    }
+
+    /// Judges a later request of a connection that is open: a poll, a post, or the upgrade. Whoever has the
+    /// connection's sid can make one. It may add headers to the response.
+    ///
+    /// # Errors
+    ///
+    /// The request is refused; the connection stays as it is.
+    fn follow(
+        &self,
+        handshake: &Handshake,
+        request: &RequestHead,
+        response_headers: &mut HeaderMap,
+    ) -> Result<(), Refusal> {
+        let _ = (handshake, request, response_headers);
+        Ok(())
+    }
 }
 
 impl<F, Fut> HandshakeHook for F
@@ -121,11 +150,27 @@ pub(crate) struct Hooks(Vec<Arc<dyn BoxedHook>>);
 
 trait BoxedHook: Send + Sync {
     fn call_boxed(&self, handshake: Handshake) -> HookFuture<'_>;
+    fn settle_boxed(&self, handshake: Handshake) -> HookFuture<'_>;
+    fn follow(&self, handshake: &Handshake, request: &RequestHead, to: &mut HeaderMap)
+    -> Result<(), Refusal>;
 }
 
 impl<H: HandshakeHook> BoxedHook for H {
     fn call_boxed(&self, handshake: Handshake) -> HookFuture<'_> {
         Box::pin(self.call(handshake))
+    }
+
+    fn settle_boxed(&self, handshake: Handshake) -> HookFuture<'_> {
+        Box::pin(self.settle(handshake))
+    }
+
+    fn follow(
+        &self,
+        handshake: &Handshake,
+        request: &RequestHead,
+        to: &mut HeaderMap,
+    ) -> Result<(), Refusal> {
+        HandshakeHook::follow(self, handshake, request, to)
     }
 }
 
@@ -138,6 +183,18 @@ impl Hooks {
         for hook in &self.0 {
             handshake = hook.call_boxed(handshake).await?;
         }
+        for hook in self.0.iter().rev() {
+            handshake = hook.settle_boxed(handshake).await?;
+        }
         Ok(handshake)
+    }
+
+    pub(crate) fn follow(
+        &self,
+        handshake: &Handshake,
+        request: &RequestHead,
+        response_headers: &mut HeaderMap,
+    ) -> Result<(), Refusal> {
+        self.0.iter().try_for_each(|hook| hook.follow(handshake, request, response_headers))
     }
 }

@@ -10,8 +10,10 @@ use std::{
     time::SystemTime,
 };
 
-use engineio::{Config, Connection, Handshake, Refusal, Server, ServerBuilder, Sid, Transport};
-use http::{HeaderValue, StatusCode, header::SET_COOKIE};
+use engineio::{
+    Config, Connection, Handshake, HandshakeHook, Refusal, RequestHead, Server, ServerBuilder, Sid, Transport,
+};
+use http::{HeaderMap, HeaderValue, StatusCode, header::SET_COOKIE};
 use support::{Does, TEXT, TestServer, UPGRADE_LINES, get, get_with, masked, post, request, sid_of, upgrade};
 use tokio::sync::Notify;
 
@@ -505,4 +507,66 @@ async fn the_path_is_a_prefix() {
         let response = server.ask(request("GET", &format!("{target}?EIO=4&transport=polling"), "")).await;
         assert_eq!(response.status, status, "{target}");
     }
+}
+
+/// Notes what it is called for, and refuses what the query says.
+#[derive(Clone)]
+struct Guard(&'static str, Arc<Mutex<Vec<String>>>);
+
+impl Guard {
+    fn note(&self, what: &str) {
+        self.1.lock().unwrap().push(format!("{} {what}", self.0));
+    }
+}
+
+impl HandshakeHook for Guard {
+    async fn call(&self, handshake: Handshake) -> Result<Handshake, Refusal> {
+        self.note("call");
+        Ok(handshake)
+    }
+
+    async fn settle(&self, mut handshake: Handshake) -> Result<Handshake, Refusal> {
+        self.note("settle");
+        handshake.response_headers.append("x-settled", HeaderValue::from_static(self.0));
+        match handshake.head().query_param("unsettled").as_deref() {
+            Some(name) if name == self.0 => Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "unsettled")),
+            _ => Ok(handshake),
+        }
+    }
+
+    fn follow(&self, _: &Handshake, request: &RequestHead, headers: &mut HeaderMap) -> Result<(), Refusal> {
+        self.note("follow");
+        headers.append("x-followed", HeaderValue::from_static(self.0));
+        if request.query_param("stranger").is_some() { Err(Refusal::forbidden("stranger")) } else { Ok(()) }
+    }
+}
+
+#[tokio::test]
+async fn hooks_settle_the_other_way_round_and_judge_later_requests() {
+    let notes = Arc::new(Mutex::new(Vec::new()));
+    let take = || std::mem::take(&mut *notes.lock().unwrap()).join(", ");
+    let guard = |name| Guard(name, Arc::clone(&notes));
+    let builder = Server::builder().handshake(guard("a")).handshake(guard("b"));
+    let mut server = TestServer::start(builder, Does::Echo).await;
+    let unsettled = server.ask(get("EIO=4&transport=polling&unsettled=b")).await;
+    assert_eq!(unsettled.short(), (503, r#"{"code":4,"message":"unsettled"}"#.into()));
+    assert_eq!(take(), "a call, b call, b settle");
+    let opened = server.ask(get("EIO=4&transport=polling")).await;
+    assert_eq!((opened.status, opened.header("x-settled")), (200, "b | a".into()));
+    let sid = sid_of(&opened.text());
+    assert_eq!(server.opened().await.sid().as_str(), sid);
+    assert_eq!(take(), "a call, b call, b settle, a settle");
+
+    let query = format!("EIO=4&transport=polling&sid={sid}");
+    let posted = server.ask(post(&query, "4hello")).await;
+    assert_eq!((posted.status, posted.header("x-followed")), (200, "a | b".into()));
+    assert_eq!(take(), "a follow, b follow");
+    let stranger = format!("{query}&stranger=1");
+    let socket = stranger.replace("polling", "websocket");
+    for request in [get(&stranger).into_bytes(), post(&stranger, "4x"), upgrade(&socket).into_bytes()] {
+        assert_eq!(server.ask(request).await.status, 403);
+        assert_eq!(take(), "a follow");
+    }
+    // Nothing of them has reached the connection.
+    assert_eq!(server.ask(get(&query)).await.text(), "4hello");
 }

@@ -86,6 +86,7 @@ pub use server::{
     AckSink, AckStream, Answers, Broadcast, Emitter, Fetched, HandshakeInfo, IntoRooms, LimitExceeded,
     Namespace, NamespaceHandle, NamespaceRequest, Next, Once, OnceError, RemoteSocket, Room, RoomEvent,
     Server, ServerAnswers, ServerBuilder, ServerEmitError, Socket, SocketAnswer, SocketInfo, Target,
+    WeakSocket,
 };
 
 #[doc = include_str!("node.md")]

@@ -246,3 +246,69 @@ async fn an_event_whose_socket_ends_meanwhile_is_not_handled() {
     scene.client.quiet().await;
     assert_eq!(scene.notes(), "");
 }
+
+#[tokio::test]
+async fn lifecycle_middleware_is_around_all_handlers_of_an_occasion() {
+    let mut scene = Scene::new(|root, note| {
+        let noting = |name: &'static str, note: UnboundedSender<String>| {
+            move |_: Socket, handlers: futures_util::future::BoxFuture<'static, ()>| {
+                let note = note.clone();
+                async move {
+                    note.send(format!("{name}>")).unwrap();
+                    handlers.await;
+                    note.send(format!("<{name}")).unwrap();
+                    if name == "b" { Err("b failed") } else { Ok(()) }
+                }
+            }
+        };
+        let (a, b, one, two, left, failed) =
+            (note.clone(), note.clone(), note.clone(), note.clone(), note.clone(), note);
+        root.lifecycle_middleware(noting("a", a))
+            .lifecycle_middleware(noting("b", b))
+            .on_connect(move |_| {
+                one.send("one".to_owned()).unwrap();
+                std::future::ready(())
+            })
+            .on_connect(move |_| {
+                two.send("two".to_owned()).unwrap();
+                std::future::ready(())
+            })
+            .on_disconnect(move |_, reason| {
+                left.send(reason.to_string()).unwrap();
+                std::future::ready(())
+            })
+            .on_error(move |_, error| failed.send(format!("[{error}]")).unwrap())
+    })
+    .await;
+    assert_eq!(scene.asked(r#"21["echo",1]"#).await, "31[1]");
+    assert_eq!(scene.notes(), "a> b> one two <b [event \"connect\": b failed] <a");
+    scene.client.send("1").await;
+    client::eventually("the end", || scene.noted.len() >= 6).await;
+    let reason = "client namespace disconnect";
+    assert_eq!(scene.notes(), format!("a> b> {reason} <b [event \"disconnect\": b failed] <a"));
+}
+
+#[tokio::test]
+async fn what_every_namespace_has_is_outermost() {
+    let (note, mut noted) = notes();
+    let (outer, inner, dynamic) = (note.clone(), note.clone(), note);
+    let server = Server::builder()
+        .namespace(
+            "/a",
+            Namespace::new().event_middleware(noting("own", inner)).on("e", async |_, ()| Ack(1)),
+        )
+        .every_namespace(move || Namespace::new().event_middleware(noting("first", outer.clone())))
+        .every_namespace(move || Namespace::new().event_middleware(noting("second", dynamic.clone())))
+        .dynamic("/b/{x}", Namespace::new().on("e", async |_, ()| Ack(2)))
+        .build();
+    let (mut client, _) = Client::join(&server, ["/a", "/b/c"]).await;
+    for (event, answer, way) in [
+        ("2/a,1[\"e\"]", "3/a,1[1]", "first> second> own> <own:10 <second:10 <first:10"),
+        ("2/b/c,1[\"e\"]", "3/b/c,1[2]", "first> second> <second:10 <first:10"),
+    ] {
+        client.send(event).await;
+        assert_eq!(client.text().await, answer);
+        let notes: Vec<String> = std::iter::from_fn(|| noted.try_recv().ok()).collect();
+        assert_eq!(notes.join(" "), way);
+    }
+}

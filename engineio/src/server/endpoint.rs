@@ -133,6 +133,11 @@ impl Line {
             let transport = connection.transport();
             Some((connection, transport))
         });
+        if let Ok(Intent::Upgrade(connection) | Intent::Poll(connection) | Intent::Post(connection)) = &intent
+            && let Err(refusal) = server.options.hooks.follow(connection.handshake(), head, &mut headers)
+        {
+            return self.reject(head, framing, headers, refusal.into()).await;
+        }
         match intent {
             Err(rejection) => self.reject(head, framing, headers, rejection.into()).await,
             Ok(Intent::Open(Transport::Polling)) => match self.open(head, Transport::Polling).await {

@@ -24,6 +24,7 @@ pub struct ServerBuilder {
     path: String,
     namespaces: HashMap<Arc<str>, Namespace>,
     dynamic: Vec<Dynamic>,
+    every_namespace: Vec<Box<dyn Fn() -> Namespace + Send + Sync>>,
     on_namespace: Option<NamespaceHook>,
     cleanup: bool,
     connect_timeout: Duration,
@@ -45,6 +46,7 @@ impl Default for ServerBuilder {
             path: "/socket.io/".to_owned(),
             namespaces: HashMap::new(),
             dynamic: Vec::new(),
+            every_namespace: Vec::new(),
             on_namespace: None,
             cleanup: true,
             connect_timeout: Duration::from_secs(45),
@@ -133,7 +135,7 @@ impl ServerBuilder {
         if let Err(error) = router.insert(pattern, ()) {
             panic!("{pattern:?} cannot be a pattern of namespaces: {error}");
         }
-        self.dynamic.push(Dynamic { admits: Admits::Pattern(router), blueprint: Arc::new(namespace) });
+        self.dynamic.push(Dynamic { admits: Admits::Pattern(router), blueprint: namespace.into() });
         self
     }
 
@@ -162,6 +164,20 @@ impl ServerBuilder {
     {
         let admits = Admits::Predicate(Box::new(move |request| Box::pin(admits(request))));
         self.dynamic.push(Dynamic { admits, blueprint: Arc::new(namespace) });
+        self
+    }
+
+    /// Puts what `base` makes first in, and around, every namespace, whenever that is added: what it has comes before
+    /// what a namespace itself has. The first such base is the outermost.
+    ///
+    /// ```
+    /// use socketio::{Namespace, Server};
+    ///
+    /// let base = || Namespace::new().on_error(|socket, error| eprintln!("{}: {error}", socket.id()));
+    /// let server = Server::builder().every_namespace(base).namespace("/chat", Namespace::new()).build();
+    /// ```
+    pub fn every_namespace(mut self, base: impl Fn() -> Namespace + Send + Sync + 'static) -> Self {
+        self.every_namespace.push(Box::new(base));
         self
     }
 
@@ -230,6 +246,16 @@ impl ServerBuilder {
     pub fn build(self) -> Server {
         let mut namespaces = self.namespaces;
         namespaces.entry("/".into()).or_default();
+        let mut dynamic = self.dynamic;
+        for base in self.every_namespace.iter().rev() {
+            for namespace in namespaces.values_mut() {
+                *namespace = std::mem::take(namespace).on_top_of(base());
+            }
+            for Dynamic { blueprint, .. } in &mut dynamic {
+                let own = Arc::get_mut(blueprint).expect("nobody else has it before the server is there");
+                *own = std::mem::take(own).on_top_of(base());
+            }
+        }
         let recovery = self.recovery;
         let in_memory: Adapters = Box::new(move |_| {
             Arc::new(recovery.as_ref().map_or_else(InMemory::default, InMemory::with_recovery))
@@ -243,7 +269,7 @@ impl ServerBuilder {
             adapters: self.adapters.unwrap_or(in_memory),
         });
         let namespaces =
-            Namespaces::new(namespaces, self.dynamic, Arc::clone(&common), self.on_namespace, self.cleanup);
+            Namespaces::new(namespaces, dynamic, Arc::clone(&common), self.on_namespace, self.cleanup);
         let shared = Arc::new(Shared {
             namespaces: Arc::new(namespaces),
             common,

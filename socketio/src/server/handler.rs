@@ -34,6 +34,9 @@ pub(super) type EventHandler = Box<dyn Fn(Call) -> BoxFuture<'static, Answer> + 
 pub(super) type Fallback = Box<dyn Fn(Socket, IncomingEvent) -> BoxFuture<'static, Answer> + Send + Sync>;
 pub(super) type EventMiddleware =
     Box<dyn Fn(Socket, IncomingEvent, Next) -> BoxFuture<'static, Answer> + Send + Sync>;
+/// Around the handlers of one occasion, which is named for reports.
+pub(super) type LifecycleMiddleware =
+    Box<dyn Fn(Socket, &'static str, BoxFuture<'static, ()>) -> BoxFuture<'static, ()> + Send + Sync>;
 pub(crate) type ServerHandler = Box<
     dyn Fn(NamespaceHandle, IncomingEvent) -> BoxFuture<'static, Result<Value, serde_json::Error>>
         + Send

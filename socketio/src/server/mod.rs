@@ -35,7 +35,7 @@ pub use policy::LimitExceeded;
 pub use remote::{Fetched, HandshakeInfo, RemoteSocket, ServerAnswers, SocketInfo};
 pub use room::{IntoRooms, Room};
 pub use rooms::{RoomEvent, Target};
-pub use socket::{Once, OnceError, Socket};
+pub use socket::{Once, OnceError, Socket, WeakSocket};
 
 use crate::{encoded::EncodeError, event::EventName};
 use dispatch::Dispatcher;

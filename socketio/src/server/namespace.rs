@@ -4,18 +4,19 @@ use super::{
     handle::NamespaceHandle,
     handler::{
         CatchAll, ConnectHandler, DisconnectHandler, DisconnectingHook, ErrorHook, EventHandler,
-        EventMiddleware, Fallback, Middleware, Next, OutgoingHook, RoomHook, ServerHandler, event_handler,
-        event_middleware, fallback, server_handler,
+        EventMiddleware, Fallback, LifecycleMiddleware, Middleware, Next, OutgoingHook, RoomHook,
+        ServerHandler, event_handler, event_middleware, fallback, server_handler,
     },
     rooms::RoomEvent,
     socket::Socket,
 };
 use crate::{
     connection::IncomingEvent,
-    error::{DisconnectReason, EventError, Refusal},
+    error::{DisconnectReason, EventError, EventFailure, Refusal},
     event::{EventName, OutgoingEvent, is_reserved},
     reply::Reply,
 };
+use futures_util::future::BoxFuture;
 use http::Extensions;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -47,6 +48,7 @@ pub struct Namespace {
     pub(super) on_any: Vec<CatchAll>,
     pub(super) on_any_outgoing: Vec<OutgoingHook>,
     pub(super) event_middleware: Vec<EventMiddleware>,
+    pub(super) lifecycle_middleware: Vec<LifecycleMiddleware>,
     pub(super) handlers: FxHashMap<Box<str>, Vec<EventHandler>>,
     pub(super) fallback: Option<Fallback>,
     pub(crate) server_handlers: HashMap<Box<str>, ServerHandler>,
@@ -256,6 +258,37 @@ impl Namespace {
         self
     }
 
+    /// Wraps what [`on_connect`](Self::on_connect), [`on_upgrade`](Self::on_upgrade) and
+    /// [`on_disconnect`](Self::on_disconnect) run, all handlers of one occasion together: to act when they have ended.
+    /// An error goes to [`on_error`](Self::on_error). If nothing is to be run, neither is this.
+    ///
+    /// ```
+    /// use socketio::{Namespace, Socket};
+    /// use std::convert::Infallible;
+    ///
+    /// let namespace = Namespace::new().lifecycle_middleware(async |socket: Socket, handlers| {
+    ///     handlers.await;
+    ///     println!("done with {}", socket.id());
+    ///     Ok::<_, Infallible>(())
+    /// });
+    /// ```
+    pub fn lifecycle_middleware<F, Fut, E>(mut self, middleware: F) -> Self
+    where
+        F: Fn(Socket, BoxFuture<'static, ()>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), E>> + Send + 'static,
+        E: fmt::Display,
+    {
+        self.lifecycle_middleware.push(Box::new(move |socket, of, handlers| {
+            let wrapped = middleware(socket.clone(), handlers);
+            Box::pin(async move {
+                if let Err(error) = wrapped.await {
+                    socket.report(of, EventFailure::Handler(error.to_string()));
+                }
+            })
+        }));
+        self
+    }
+
     /// Hears of events that failed: their data did not decode, their reply could not be encoded, their handler
     /// panicked, or returned an error that no client waits for.
     pub fn on_error(mut self, hook: impl Fn(&Socket, &EventError) + Send + Sync + 'static) -> Self {
@@ -323,6 +356,43 @@ impl Namespace {
     /// one that waits for another *event* of its client, by [`Socket::once`], waits in vain.
     pub fn ordered(mut self) -> Self {
         self.ordered = true;
+        self
+    }
+}
+
+impl Namespace {
+    /// What `base` has comes first and around all that this namespace has.
+    ///
+    /// # Panics
+    ///
+    /// If both have what there can be only one of.
+    pub(super) fn on_top_of(mut self, base: Self) -> Self {
+        fn prepend<T>(first: Vec<T>, then: &mut Vec<T>) {
+            then.splice(0..0, first);
+        }
+        prepend(base.middleware, &mut self.middleware);
+        prepend(base.on_connect, &mut self.on_connect);
+        prepend(base.on_upgrade, &mut self.on_upgrade);
+        prepend(base.on_disconnecting, &mut self.on_disconnecting);
+        prepend(base.on_disconnect, &mut self.on_disconnect);
+        prepend(base.on_error, &mut self.on_error);
+        prepend(base.on_room, &mut self.on_room);
+        prepend(base.on_any, &mut self.on_any);
+        prepend(base.on_any_outgoing, &mut self.on_any_outgoing);
+        prepend(base.event_middleware, &mut self.event_middleware);
+        prepend(base.lifecycle_middleware, &mut self.lifecycle_middleware);
+        for (name, handlers) in base.handlers {
+            prepend(handlers, self.handlers.entry(name).or_default());
+        }
+        for (name, handler) in base.server_handlers {
+            let twice = self.server_handlers.insert(name, handler);
+            assert!(twice.is_none(), "every namespace has a handler for this server event already");
+        }
+        assert!(base.fallback.is_none() || self.fallback.is_none(), "every namespace has a fallback already");
+        assert!(base.shown.is_none() || self.shown.is_none(), "every namespace shows something already");
+        self.fallback = self.fallback.or(base.fallback);
+        self.shown = self.shown.or(base.shown);
+        self.ordered |= base.ordered;
         self
     }
 }

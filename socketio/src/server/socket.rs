@@ -21,10 +21,27 @@ use serde::{Serialize, de::DeserializeOwned};
 use std::{
     fmt,
     marker::PhantomData,
-    sync::{Arc, MutexGuard},
+    sync::{Arc, MutexGuard, Weak},
     time::Duration,
 };
 use tokio::sync::oneshot;
+
+/// A socket that others keep alive; see [`Socket::downgrade`].
+#[derive(Clone)]
+pub struct WeakSocket(Weak<Membership>);
+
+impl WeakSocket {
+    /// The socket, unless nobody has it any more, its client least of all.
+    pub fn upgrade(&self) -> Option<Socket> {
+        self.0.upgrade().map(Socket)
+    }
+}
+
+impl fmt::Debug for WeakSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("WeakSocket").field(&self.upgrade()).finish()
+    }
+}
 
 /// A client's membership of one namespace. A clone is another handle of the same socket.
 ///
@@ -226,6 +243,12 @@ impl Socket {
     /// Ends all memberships of the client and then the connection, when what is queued has been sent.
     pub fn disconnect_connection(&self) {
         self.link().close();
+    }
+
+    /// A handle that does not keep the socket in memory: for tables that outlive it, and for what the connection itself
+    /// holds, which would never be freed else.
+    pub fn downgrade(&self) -> WeakSocket {
+        WeakSocket(Arc::downgrade(&self.0))
     }
 
     pub(crate) fn live(&self) -> &Arc<LiveNamespace> {

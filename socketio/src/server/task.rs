@@ -3,6 +3,7 @@
 use super::{
     admission::Admitted,
     handler::{ConnectHandler, start},
+    namespace::Namespace,
     socket::Socket,
     turns::Turn,
 };
@@ -82,17 +83,18 @@ impl Task {
     }
 
     fn connected(socket: &Socket) -> Option<Self> {
-        Self::each(socket, "connect", |socket| &socket.live().blueprint.on_connect)
+        Self::each(socket, "connect", |blueprint| &blueprint.on_connect)
     }
 
     fn upgraded(socket: &Socket) -> Option<Self> {
-        Self::each(socket, "upgrade", |socket| &socket.live().blueprint.on_upgrade)
+        Self::each(socket, "upgrade", |blueprint| &blueprint.on_upgrade)
     }
 
     fn disconnected(socket: &Socket, reason: &DisconnectReason) -> Option<Self> {
-        let live = Arc::clone(socket.live());
-        let runs = live.blueprint.on_disconnect.iter().map(|handler| handler(socket.clone(), reason.clone()));
-        Self::all(socket, "disconnect", runs)
+        let (of_runs, reason) = (socket.clone(), reason.clone());
+        let runs = (0..socket.live().blueprint.on_disconnect.len())
+            .map(move |at| of_runs.live().blueprint.on_disconnect[at](of_runs.clone(), reason.clone()));
+        Self::occasion(socket, "disconnect", runs)
     }
 
     /// Shows an event to those who see all.
@@ -130,9 +132,12 @@ impl Task {
     fn each(
         socket: &Socket,
         of: &'static str,
-        handlers: impl Fn(&Socket) -> &[ConnectHandler],
+        handlers: fn(&Namespace) -> &[ConnectHandler],
     ) -> Option<Self> {
-        Self::all(socket, of, handlers(socket).iter().map(|handler| handler(socket.clone())))
+        let socket_of_runs = socket.clone();
+        let runs = (0..handlers(&socket.live().blueprint).len())
+            .map(move |at| handlers(&socket_of_runs.live().blueprint)[at](socket_of_runs.clone()));
+        Self::occasion(socket, of, runs)
     }
 
     /// Several runs are started in order and wait at the same time.
@@ -154,6 +159,25 @@ impl Task {
             None
         })?;
         Some(Self(Run::Lifecycle { socket: socket.clone(), of, handler }))
+    }
+
+    /// The same within the middleware for such occasions.
+    fn occasion(
+        socket: &Socket,
+        of: &'static str,
+        runs: impl ExactSizeIterator<Item = BoxFuture<'static, ()>> + Send + 'static,
+    ) -> Option<Self> {
+        let middleware = &socket.live().blueprint.lifecycle_middleware;
+        if middleware.is_empty() || runs.len() == 0 {
+            return Self::all(socket, of, runs);
+        }
+        // The handlers start within the middleware, which may have prepared something for them.
+        let all = Box::pin(async move { drop(futures_util::future::join_all(runs).await) });
+        let wrapped = middleware
+            .iter()
+            .rev()
+            .fold(all as BoxFuture<'static, ()>, |inner, middleware| middleware(socket.clone(), of, inner));
+        Self::all(socket, of, std::iter::once(wrapped))
     }
 
     /// Reports a panic and tells what is left to do.
