@@ -88,7 +88,7 @@ pub use message::{Message, Outgoing};
 pub use open::Sid;
 pub use outbox::Outbox;
 pub use server::{
-    Application, Connection, ConnectionError, Event, Events, Handler, RemoteAddr, Server, ServerBuilder,
-    handler_fn,
+    Application, Connection, ConnectionError, Event, Events, Handler, IsSecure, RemoteAddr, Server,
+    ServerBuilder, handler_fn,
 };
 pub use transport::Transport;

@@ -21,43 +21,68 @@
 //! Cookies and records are those of express-session and its stores, so both may serve one site. The Express side needs
 //! `resave: false`; otherwise it overwrites sessions that it has only read.
 //!
-//! ```
+//! ```no_run
 //! use std::time::Duration;
-//! use session::{CookieOptions, HandshakeExt, MemoryStore, SameSite, Sessions};
+//! use session::{CookieOptions, MemoryStore, SameSite, ServerBuilderExt, Sessions, SocketExt};
+//! use socketio::{Ack, Namespace, Server, Socket};
 //!
-//! let sessions = Sessions::builder(MemoryStore::default())
-//!     .secret("keyboard cat")
-//!     .cookie(CookieOptions::default().max_age(Duration::from_secs(1800)).same_site(SameSite::Lax))
-//!     .build()?;
-//! // As a hook of the server: `.handshake(sessions.clone())`; in a page: `sessions.open(request.headers())`.
-//!
-//! async fn greet(handshake: &engineio::Handshake) -> Result<u32, session::SessionError> {
-//!     let session = handshake.session();
-//!     session.insert("greeted", &true)?;
-//!     session.save().await?;
-//!     Ok(session.get("visits")?.unwrap_or(0))
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let sessions = Sessions::builder(MemoryStore::default())
+//!         .secret("keyboard cat")
+//!         .cookie(CookieOptions::default().max_age(Duration::from_secs(1800)).same_site(SameSite::Lax))
+//!         .build()?;
+//!     let shop = Namespace::new().on("nick", async |socket: Socket, name: String| {
+//!         // Saved when the handler has ended, before the acknowledgement leaves.
+//!         socket.session().insert("nick", &name).map(|()| Ack("saved"))
+//!     });
+//!     Server::builder().sessions(&sessions).namespace("/", shop).build().listen("127.0.0.1:3000").await?;
+//!     Ok(())
 //! }
-//! # Ok::<(), session::ConfigError>(())
 //! ```
 
+mod builder;
+mod changes;
 mod cookie;
+#[doc(hidden)]
+pub mod fuzzing;
 mod hook;
 mod live;
 mod origin;
+mod pages;
+mod policy;
+mod proxy;
 mod record;
 mod session;
 mod sessions;
+mod shared;
 mod sid;
 mod signature;
+mod socket;
 mod state;
 pub mod store;
+mod ticket;
+#[cfg(feature = "tower")]
+mod tower;
 mod values;
 
+pub use builder::{ConfigError, SessionsBuilder};
 pub use cookie::{CookieOptions, CookieState, InvalidCookie, Priority, SameSite};
 pub use hook::HandshakeExt;
+pub use pages::RequestExt;
+pub use policy::{Conflict, OnConflict, OnEnd, Reload, Touch};
+pub use proxy::{RequestFacts, TrustProxy};
 pub use record::{Record, RecordError};
 pub use session::{Session, SessionError};
-pub use sessions::{ConfigError, Sessions, SessionsBuilder};
+pub use sessions::{Changed, Sessions};
 pub use sid::Sid;
-pub use store::{MemoryLimits, MemoryStore, Store, StoreError};
+pub use socket::{InSession, ServerBuilderExt, SocketExt};
+pub use store::{
+    Created, Lifetime, MemoryLimits, MemoryStore, Observer, Replaced, Store, StoreError, Stored,
+};
+#[cfg(feature = "redis")]
+pub use store::{RedisStore, RedisStoreBuilder};
+pub use ticket::Ticket;
+#[cfg(feature = "tower")]
+pub use tower::{SessionLayer, SessionService};
 pub use values::{ValueError, Values};

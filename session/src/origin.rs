@@ -9,11 +9,16 @@ use http::{HeaderMap, HeaderValue, header};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Origins {
     pub(crate) allowed: Vec<String>,
+    /// Whether a request without `Origin` is refused.
+    pub(crate) required: bool,
 }
 
 impl Origins {
-    /// Admits requests without `Origin`, which do not come from a page of another site.
+    /// Admits requests without `Origin`, which do not come from a page of another site, unless it is required.
     pub(crate) fn admit(&self, headers: &HeaderMap) -> bool {
+        if self.required && !headers.contains_key(header::ORIGIN) {
+            return false;
+        }
         let mut hosts = headers.get_all(header::HOST).iter();
         let host = hosts.next().filter(|_| hosts.next().is_none()).and_then(text);
         headers.get_all(header::ORIGIN).iter().all(|origin| {
@@ -48,7 +53,7 @@ mod tests {
 
     #[test]
     fn only_the_own_and_listed_origins_are_admitted() {
-        let origins = Origins { allowed: vec!["https://app.example".into()] };
+        let origins = Origins { allowed: vec!["https://app.example".into()], required: false };
         for (origin, host, admitted) in [
             (None, "example.com", true),
             (Some("http://example.com"), "example.com", true),
@@ -76,6 +81,16 @@ mod tests {
             }
             assert_eq!(origins.admit(&headers), admitted, "{origin:?} at {host}");
         }
+    }
+
+    #[test]
+    fn an_origin_may_be_required() {
+        let origins = Origins { required: true, ..Origins::default() };
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, "example.com".parse().unwrap());
+        assert!(!origins.admit(&headers) && Origins::default().admit(&headers));
+        headers.insert(header::ORIGIN, "http://example.com".parse().unwrap());
+        assert!(origins.admit(&headers));
     }
 
     #[test]

@@ -1,48 +1,68 @@
 //! The handle of one session.
 
 use std::{
-    fmt,
-    sync::{Arc, Mutex, MutexGuard},
+    fmt, mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
 
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    CookieState, InvalidCookie, Sid, StoreError, ValueError, Values,
-    live::Backend,
-    state::{Standing, State},
-    store::{Created, Replaced, Versioned},
+    CookieState, InvalidCookie, Record, Sid, StoreError, ValueError, Values,
+    changes::Changes,
+    shared::{Shared, Unsaved},
+    state::{OnOvertaken, Standing},
 };
 
-/// The session of one browser. A clone is the same session, and so is the one of every other socket and request of
-/// that browser in this process.
+/// The session of one browser, and what its holder has changed in it but not saved. A clone is the same handle.
 ///
-/// Reading and changing values is immediate and seen by all holders. A change reaches the store with
-/// [`save`](Self::save), [`update`](Self::update) or [`Sessions::commit`](crate::Sessions::commit). If somebody else
-/// wrote the session meanwhile (another process, an Express application), values changed here are put over theirs and
-/// all others are taken from them. `Debug` shows neither the id nor the values.
+/// | where it comes from | who saves |
+/// |---|---|
+/// | [`SocketExt::session`](crate::SocketExt::session) in a handler | itself, when the handler has ended without an error, before the acknowledgement leaves |
+/// | a request for a page, through [`Sessions::serve`](crate::Sessions::serve) or the tower layer | itself, before the response leaves |
+/// | a handshake hook | itself, before the response leaves |
+/// | anywhere else | [`save`](Self::save), [`update`](Self::update) or [`Sessions::commit`](crate::Sessions::commit) |
+///
+/// A handler or request sees the session as it was when it first looked, and its own changes; all others see those when
+/// it has ended. A handle from anywhere else sees the newest state until it changes something. Changes are put over
+/// whatever the session has become meanwhile, name by name: no other's change is lost. Where two have set the same
+/// value, [`OnConflict`](crate::OnConflict) decides; to count, use [`update`](Self::update).
+///
+/// `Debug` shows neither the id nor the values.
 #[derive(Clone)]
 pub struct Session {
-    shared: Arc<Shared>,
+    unit: Arc<Unit>,
 }
 
-pub(crate) struct Shared {
-    pub(crate) sid: Sid,
-    backend: Arc<Backend>,
-    state: Mutex<State>,
-    /// Held while the store is asked, so that this process never conflicts with itself.
-    turn: tokio::sync::Mutex<()>,
-    /// The session that ends when this one is committed.
-    replaces: Option<Session>,
+/// One handler or request at work.
+struct Unit {
+    shared: Mutex<Arc<Shared>>,
+    /// Present once something was changed, and within a handler once something was read.
+    changes: Mutex<Option<Changes>>,
+    scope: Scope,
+    /// Sessions that end when the present one has been stored in their place.
+    replaced: Mutex<Vec<Arc<Shared>>>,
+}
+
+/// Who saves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// The holder.
+    Free,
+    /// The middleware around an event or an occasion of a socket.
+    Handler,
+    /// Whoever commits the response; the request was secure or not.
+    Request { secure: bool },
 }
 
 /// Why a session could not be read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SessionError {
-    /// Others changed the session faster than the change could be made; it was not.
-    #[error("the session is being changed by too many at once")]
+    /// Others changed the session faster than the change could be made, or changed the same value and the policy is
+    /// [`OnConflict::Fail`](crate::OnConflict::Fail); nothing was changed.
+    #[error("the session was changed by others at the same time")]
     Conflict,
     /// The stored cookie has an attribute that no `Set-Cookie` can carry.
     #[error(transparent)]
@@ -50,9 +70,12 @@ pub enum SessionError {
     /// The session was destroyed or has expired.
     #[error("the session has ended")]
     Gone,
+    /// There is no response that could tell the browser of a new cookie: use a [ticket](Session::regenerate_with_ticket).
+    #[error("no response can carry the cookie of a new session")]
+    NoResponse,
     /// The store failed.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(Arc<StoreError>),
     /// The session is new and its browser was never told of it, so that nobody could ever come back to it.
     #[error("the browser has no cookie for this session")]
     Unannounced,
@@ -61,10 +84,46 @@ pub enum SessionError {
     Value(#[from] ValueError),
 }
 
+impl From<StoreError> for SessionError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(Arc::new(error))
+    }
+}
+
+/// Why a write failed, to be told to each whose changes were in it.
+#[derive(Clone, Debug)]
+pub(crate) enum Failure {
+    Conflict,
+    Gone,
+    Store(Arc<StoreError>),
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(Arc::new(error))
+    }
+}
+
+impl From<Failure> for SessionError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Conflict => Self::Conflict,
+            Failure::Gone => Self::Gone,
+            Failure::Store(error) => Self::Store(error),
+        }
+    }
+}
+
 impl Session {
+    pub(crate) fn new(shared: Arc<Shared>, scope: Scope) -> Self {
+        let shared = Mutex::new(shared);
+        let (changes, replaced) = (Mutex::default(), Mutex::default());
+        Self { unit: Arc::new(Unit { shared, changes, scope, replaced }) }
+    }
+
     /// Returns the id. A secret: whoever has it and a signing key is this browser.
-    pub fn sid(&self) -> &Sid {
-        &self.shared.sid
+    pub fn sid(&self) -> Sid {
+        self.shared().sid.clone()
     }
 
     /// Returns the value as `T`, or `None` if there is no value of this name.
@@ -73,43 +132,82 @@ impl Session {
     ///
     /// [`ValueError::Mismatch`] if the value is not a `T`.
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, ValueError> {
-        // A clone, since `T` may run any code and the lock is not for that.
-        let values = self.state().current().values.clone();
-        values.get(key)
+        self.values().get(key)
     }
 
-    /// Sets a value, to be saved later.
+    /// Returns all values as they are now.
+    pub fn values(&self) -> Values {
+        self.view().values
+    }
+
+    /// Sets a value.
     ///
     /// # Errors
     ///
     /// [`ValueError::Reserved`] and [`ValueError::Unwritable`].
     pub fn insert<T: Serialize + ?Sized>(&self, key: &str, value: &T) -> Result<(), ValueError> {
+        // Written before the lock is taken, as `T` may run any code.
         let mut change = Values::default();
         change.insert(key, value)?;
         let json = change.json(key).expect("it was inserted a line ago").clone();
-        self.state().values_mut().put(key.into(), json);
+        self.change(|record| record.values.put(key.into(), json));
         Ok(())
     }
 
-    /// Removes a value, to be saved later, and tells whether it was there.
+    /// Removes a value and tells whether it was there.
     pub fn remove(&self, key: &str) -> bool {
-        self.state().values_mut().remove(key)
+        self.change(|record| record.values.remove(key))
+    }
+
+    /// Returns a value, or sets it to what `make` makes if there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get) and [`insert`](Self::insert).
+    pub fn get_or_insert_with<T: Serialize + DeserializeOwned>(
+        &self,
+        key: &str,
+        make: impl FnOnce() -> T,
+    ) -> Result<T, ValueError> {
+        if let Some(value) = self.get(key)? {
+            return Ok(value);
+        }
+        let value = make();
+        self.insert(key, &value)?;
+        Ok(value)
+    }
+
+    /// Returns the cookie: how long the session lives, and its attributes.
+    pub fn cookie(&self) -> CookieState {
+        self.view().cookie
+    }
+
+    /// Gives this session a life of its own length, from each use on; `None`: until the browser is closed. It is saved
+    /// like a value, and the browser learns of it with the next response. Zero ends the session when it is saved.
+    pub fn set_max_age(&self, max_age: Option<Duration>) {
+        self.change(|record| record.cookie.set_max_age(max_age, SystemTime::now()));
     }
 
     /// Tells whether the browser does not know of this session yet.
     pub fn is_new(&self) -> bool {
-        matches!(self.state().standing, Standing::Opening | Standing::Unannounced)
+        matches!(self.shared().state().standing(), Standing::Opening | Standing::Unannounced)
+    }
+
+    /// Tells whether the session was destroyed or has expired.
+    pub fn is_gone(&self) -> bool {
+        self.shared().state().standing() == Standing::Gone
     }
 
     /// Tells whether there are changes that were not saved.
     pub fn is_modified(&self) -> bool {
-        self.state().is_modified()
+        self.is_changed_here() || self.shared().state().is_changed()
     }
 
     /// Changes values and saves them, as one transaction: nobody's change is lost and none is made twice.
     ///
     /// The closure runs again, on newer values, whenever somebody else wrote the session in between; so it should do
-    /// nothing but change the values. If it fails, nothing is changed. Other unsaved changes are saved with it.
+    /// nothing but change the values. If it fails, nothing is changed. Other unsaved changes of this handle are saved
+    /// with it.
     ///
     /// ```
     /// # async fn example(session: session::Session) -> Result<(), session::SessionError> {
@@ -129,22 +227,57 @@ impl Session {
     /// As [`save`](Self::save), and whatever the closure returns.
     pub async fn update<T>(
         &self,
-        change: impl FnMut(&mut Values) -> Result<T, ValueError>,
+        mut change: impl FnMut(&mut Values) -> Result<T, ValueError>,
     ) -> Result<T, SessionError> {
-        let _turn = self.shared.turn.lock().await;
-        self.write(change).await
+        let shared = self.shared();
+        let policy = &shared.inner.config.on_conflict;
+        let own = self.take_changes();
+        for _ in 0..MAX_RUNS {
+            let before = shared.state().current(policy);
+            let merged = match &own {
+                Some(own) => own.apply(&before, policy).map_err(|_| SessionError::Conflict)?,
+                None => before.clone(),
+            };
+            let mut record = merged;
+            let outcome = match change(&mut record.values) {
+                Ok(outcome) => outcome,
+                Err(error) => {
+                    self.put_back(own);
+                    return Err(error.into());
+                }
+            };
+            match shared.save(Changes::between(before, record), OnOvertaken::Again).await {
+                Ok(()) => return Ok(outcome),
+                Err(Unsaved::Again) => {}
+                Err(Unsaved::Error(error)) => {
+                    self.put_back(own);
+                    return Err(error);
+                }
+            }
+        }
+        self.put_back(own);
+        Err(SessionError::Conflict)
     }
 
     /// Saves the changes, if there are any; the session then lives its whole age again.
     ///
-    /// A new session is left to [`Sessions::commit`](crate::Sessions::commit), which has a response for its cookie.
+    /// A new session is left to the response, which has room for its cookie.
     ///
     /// # Errors
     ///
     /// [`SessionError::Gone`] if the session has ended: a save never brings it back. [`SessionError::Unannounced`]
-    /// if it is new and its response has already left. [`SessionError::Conflict`] and [`SessionError::Store`].
+    /// if it is new and its response has already left. [`SessionError::Conflict`] and [`SessionError::Store`]: nothing
+    /// was saved, as far as the store says, and the changes stay in this handle.
     pub async fn save(&self) -> Result<(), SessionError> {
-        self.update(|_| Ok(())).await
+        let Some(changes) = self.take_changes() else { return Ok(()) };
+        match self.shared().save(changes.clone(), OnOvertaken::Merge).await {
+            Ok(()) => Ok(()),
+            Err(Unsaved::Again) => unreachable!("what is merged is not made again"),
+            Err(Unsaved::Error(error)) => {
+                self.put_back(Some(changes));
+                Err(error)
+            }
+        }
     }
 
     /// Reads the stored session again; unsaved changes stay on top of it.
@@ -153,149 +286,127 @@ impl Session {
     ///
     /// [`SessionError::Gone`] if the session has ended, [`SessionError::Store`] if that cannot be known.
     pub async fn reload(&self) -> Result<(), SessionError> {
-        let _turn = self.shared.turn.lock().await;
-        match self.state().standing {
-            Standing::Gone => return Err(SessionError::Gone),
-            Standing::Opening | Standing::Unannounced => return Ok(()),
-            Standing::Stored(_) => {}
-        }
-        match self.shared.backend.store.load(self.sid()).await? {
-            Some(found) => self.state().rebase(found),
-            None => return Err(self.end()),
+        let shared = self.shared();
+        shared.reload().await?;
+        let policy = &shared.inner.config.on_conflict;
+        let mut changes = lock(&self.unit.changes);
+        if let Some(own) = changes.take().filter(|own| !own.is_empty()) {
+            let current = shared.state().current(policy);
+            let merged = own.apply(&current, policy).map_err(|_| SessionError::Conflict)?;
+            *changes = Some(Changes::between(current, merged));
         }
         Ok(())
     }
 
-    /// Ends the session, for every socket and request that shares it. The browser keeps a cookie without meaning.
+    /// Lets the session live its whole age again, in the store at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`reload`](Self::reload).
+    pub async fn touch(&self) -> Result<(), SessionError> {
+        self.shared().touch().await
+    }
+
+    /// Ends the session, for every socket and request that shares it, wherever they are. The browser keeps a cookie
+    /// without meaning.
     ///
     /// # Errors
     ///
     /// [`SessionError::Store`]: the session is still alive then.
     pub async fn destroy(&self) -> Result<(), SessionError> {
-        let _turn = self.shared.turn.lock().await;
-        if !matches!(self.state().standing, Standing::Gone) {
-            self.shared.backend.store.destroy(self.sid()).await?;
-            self.end();
-        }
+        self.shared().destroy().await?;
+        self.discard();
         Ok(())
     }
 
-    /// Returns the session that a successor of this one must end: itself, or what it was to replace.
-    pub(crate) fn replaced(&self) -> Self {
-        self.shared.replaces.clone().filter(|_| self.is_new()).unwrap_or_else(|| self.clone())
-    }
-
-    /// Does what is due at the end of a response; returns the cookie if the response must carry it.
-    pub(crate) async fn settle(&self, save_uninitialized: bool) -> Result<Option<CookieState>, SessionError> {
-        let _turn = self.shared.turn.lock().await;
-        let (standing, modified) = {
-            let state = self.state();
-            (state.standing.clone(), state.is_modified())
-        };
-        match standing {
-            Standing::Gone => return Ok(None),
-            Standing::Opening | Standing::Unannounced => {
-                let keep = modified || save_uninitialized;
-                if keep {
-                    self.create().await?;
-                } else {
-                    self.state().standing = Standing::Unannounced;
-                }
-                if let Some(old) = &self.shared.replaces {
-                    old.destroy().await?;
-                }
-                let cookie = self.state().current().cookie.clone();
-                return Ok(keep.then_some(cookie));
-            }
-            Standing::Stored(_) if modified => self.write(|_| Ok(())).await?,
-            Standing::Stored(_) => self.touch().await?,
-        }
-        Ok(self.state().take_due_cookie())
-    }
-
-    /// Stores a new session, whose cookie is about to be sent.
-    async fn create(&self) -> Result<(), SessionError> {
-        let snapshot = self.state().current().clone();
-        let (mut record, now) = (snapshot.clone(), SystemTime::now());
-        record.cookie.touch(now);
-        let ttl = record.cookie.time_to_live(now);
-        match self.shared.backend.store.create(self.sid(), &record, ttl).await? {
-            Created::Done(revision) => {
-                let mut state = self.state();
-                state.saved(&snapshot, record, revision);
-                state.take_due_cookie();
-                Ok(())
-            }
-            Created::Exists => Err(SessionError::Conflict),
-        }
-    }
-
-    /// Compare and swap, again and again; `turn` is held by the caller.
-    async fn write<T>(
-        &self,
-        mut change: impl FnMut(&mut Values) -> Result<T, ValueError>,
-    ) -> Result<T, SessionError> {
-        for attempt in 0..MAX_ATTEMPTS {
-            let (standing, snapshot) = {
-                let state = self.state();
-                (state.standing.clone(), state.current().clone())
-            };
-            let mut record = snapshot.clone();
-            let outcome = match standing {
-                Standing::Gone => return Err(SessionError::Gone),
-                Standing::Unannounced => return Err(SessionError::Unannounced),
-                Standing::Opening | Standing::Stored(_) => change(&mut record.values)?,
-            };
-            let Standing::Stored(seen) = standing else {
-                self.state().apply(&snapshot, record);
-                return Ok(outcome);
-            };
-            if !self.state().differs(&record) {
-                self.state().apply(&snapshot, record);
-                return Ok(outcome);
-            }
-            let now = SystemTime::now();
-            record.cookie.touch(now);
-            let ttl = record.cookie.time_to_live(now);
-            match self.shared.backend.store.replace(self.sid(), &seen, &record, ttl).await? {
-                Replaced::Conflict(theirs) => {
-                    self.state().rebase(*theirs);
-                    tokio::time::sleep(back_off(attempt)).await;
-                }
-                Replaced::Done(revision) => {
-                    self.state().saved(&snapshot, record, revision);
-                    return Ok(outcome);
-                }
-                Replaced::Gone => return Err(self.end()),
-            }
-        }
-        Err(SessionError::Conflict)
-    }
-
-    async fn touch(&self) -> Result<(), SessionError> {
-        let (mut cookie, now) = (self.state().current().cookie.clone(), SystemTime::now());
-        cookie.touch(now);
-        if self.shared.backend.store.touch(self.sid(), &cookie, cookie.time_to_live(now)).await? {
-            self.state().touched(cookie);
-        } else {
-            self.end();
-        }
+    /// Puts a new, empty session in the place of this one; do so at login and logout, so that whoever knew the cookie
+    /// before does not share what comes after. Every clone of this handle is the new session then.
+    ///
+    /// The old session ends only when the new one has been stored with its response.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::NoResponse`] in handlers of a socket.
+    pub fn regenerate(&self) -> Result<(), SessionError> {
+        let Scope::Request { .. } = self.unit.scope else { return Err(SessionError::NoResponse) };
+        let new = self.shared().inner.successor(&self.shared());
+        self.replace(new);
         Ok(())
     }
 
-    fn end(&self) -> SessionError {
-        self.state().end();
-        SessionError::Gone
+    /// Makes this handle one of another session.
+    pub(crate) fn replace(&self, new: Arc<Shared>) {
+        self.discard();
+        let old = mem::replace(&mut *lock(&self.unit.shared), new);
+        if old.state().standing() == Standing::Stored {
+            lock(&self.unit.replaced).push(old);
+        }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.shared.state.lock().expect("nothing panics while the state is locked")
+    pub(crate) fn take_replaced(&self) -> Vec<Arc<Shared>> {
+        mem::take(&mut *lock(&self.unit.replaced))
     }
-}
 
-impl From<Arc<Shared>> for Session {
-    fn from(shared: Arc<Shared>) -> Self {
-        Self { shared }
+    /// Saves before a response. Where the store has failed, the changes are dropped: the response says so.
+    pub(crate) async fn save_for_response(&self) -> Result<(), SessionError> {
+        let saved = self.save().await;
+        self.discard();
+        match saved {
+            // A page may end its own session.
+            Err(SessionError::Gone) => Ok(()),
+            // What is put into a session that nobody can come back to is of use for this one response.
+            Err(SessionError::Unannounced) => Ok(()),
+            saved => saved,
+        }
+    }
+
+    pub(crate) fn scope(&self) -> Scope {
+        self.unit.scope
+    }
+
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&lock(&self.unit.shared))
+    }
+
+    /// Forgets what was not saved.
+    pub(crate) fn discard(&self) {
+        lock(&self.unit.changes).take();
+    }
+
+    /// Whether this very handle has changed something.
+    pub(crate) fn is_changed_here(&self) -> bool {
+        lock(&self.unit.changes).as_ref().is_some_and(|changes| !changes.is_empty())
+    }
+
+    fn view(&self) -> Record {
+        let mut changes = lock(&self.unit.changes);
+        match &mut *changes {
+            Some(changes) => changes.mine.clone(),
+            None if self.unit.scope == Scope::Free => self.current(),
+            none => none.insert(Changes::new(self.current())).mine.clone(),
+        }
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Record) -> T) -> T {
+        let mut changes = lock(&self.unit.changes);
+        change(&mut changes.get_or_insert_with(|| Changes::new(self.current())).mine)
+    }
+
+    fn current(&self) -> Record {
+        let shared = self.shared();
+        shared.state().current(&shared.inner.config.on_conflict)
+    }
+
+    fn take_changes(&self) -> Option<Changes> {
+        lock(&self.unit.changes).take().filter(|changes| !changes.is_empty())
+    }
+
+    /// Keeps what could not be saved, unless there is something newer.
+    fn put_back(&self, own: Option<Changes>) {
+        let mut changes = lock(&self.unit.changes);
+        if changes.is_none() {
+            *changes = own;
+        }
     }
 }
 
@@ -310,34 +421,22 @@ impl fmt::Debug for Session {
     }
 }
 
-impl Shared {
-    pub(crate) fn stored(sid: Sid, backend: Arc<Backend>, found: Versioned) -> Self {
-        Self::new(sid, backend, State::stored(found), None)
-    }
-
-    pub(crate) fn opening(backend: Arc<Backend>, cookie: CookieState, replaces: Option<Session>) -> Self {
-        Self::new(Sid::generate(), backend, State::opening(cookie), replaces)
-    }
-
-    fn new(sid: Sid, backend: Arc<Backend>, state: State, replaces: Option<Session>) -> Self {
-        Self { sid, backend, state: Mutex::new(state), turn: tokio::sync::Mutex::default(), replaces }
-    }
-}
-
-impl Drop for Shared {
+/// Changes that nobody is going to save would be lost in silence. What a handler or a response leaves behind was
+/// discarded on purpose.
+impl Drop for Unit {
     fn drop(&mut self) {
-        self.backend.leave(&self.sid);
+        let unsaved = lock(&self.changes).as_ref().is_some_and(|changes| !changes.is_empty());
+        if unsaved && self.scope == Scope::Free {
+            tracing::warn!("changes of a session were dropped: call `save` outside of handlers and requests");
+        }
     }
 }
 
-/// Random, so that processes that got in each other's way do not do so again; the first retry is immediate.
-fn back_off(attempt: u32) -> Duration {
-    let window = (1 << attempt) - 1;
-    Duration::from_millis(rand::random_range(0..=window.min(LONGEST_BACK_OFF)))
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing of the application runs under these locks.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The windows of [`back_off`] then add up to about two seconds: time for hundreds of others to have their turn.
-const MAX_ATTEMPTS: u32 = 16;
-
-/// Milliseconds; many times what a write takes, so that dozens of processes rarely meet within it.
-const LONGEST_BACK_OFF: u64 = 255;
+/// How often a transaction is made again, each time because somebody else was faster: far more than dozens of writers
+/// need that each have their turn.
+const MAX_RUNS: u32 = 256;

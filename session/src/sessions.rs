@@ -1,21 +1,39 @@
 //! Opens sessions for requests and commits them to responses.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    borrow::Cow,
+    fmt,
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant, SystemTime},
+};
 
-use http::{HeaderMap, HeaderValue, header};
+use engineio::IsSecure;
+use http::{HeaderMap, HeaderValue, Request, header, uri::Scheme};
 
 use crate::{
-    CookieOptions, CookieState, InvalidCookie, Session, SessionError, Sid, Store, cookie, live::Backend,
-    origin::Origins, session::Shared, signature::Secrets,
+    CookieState, InvalidCookie, RequestFacts, Session, SessionError, SessionsBuilder, Sid, Store, StoreError,
+    Stored, Values,
+    builder::Config,
+    cookie,
+    live::Live,
+    policy::{Reload, Touch},
+    session::Scope,
+    shared::Shared,
+    state::Standing,
+    store::ErasedStore,
+    ticket::Tickets,
 };
 
 /// The sessions of an application: one value for its pages and its sockets. A clone is the same.
+///
+/// Most applications need only [`serve`](Self::serve) for the pages and
+/// [`ServerBuilderExt::sessions`](crate::ServerBuilderExt::sessions) for the sockets. By hand it is:
 ///
 /// ```
 /// use session::{MemoryStore, Sessions};
 ///
 /// async fn page(sessions: Sessions, request: http::Request<()>) -> http::Response<String> {
-///     let Ok(session) = sessions.open(request.headers()).await else { return unavailable() };
+///     let Ok(session) = sessions.open(&request).await else { return unavailable() };
 ///     let name: String = session.get("name").ok().flatten().unwrap_or("stranger".into());
 ///     let mut response = http::Response::new(format!("Hello {name}"));
 ///     match sessions.commit(&session, response.headers_mut()).await {
@@ -31,86 +49,98 @@ use crate::{
 /// ```
 #[derive(Clone, Debug)]
 pub struct Sessions {
-    backend: Arc<Backend>,
-    config: Arc<Config>,
+    pub(crate) inner: Arc<Inner>,
 }
 
-/// Collects the options of [`Sessions`]; a secret is the only one that must be given.
+/// What the sessions of an application have in common.
+pub(crate) struct Inner {
+    pub(crate) config: Config,
+    pub(crate) store: Box<dyn ErasedStore>,
+    pub(crate) live: Arc<Live>,
+    pub(crate) tickets: Tickets,
+    started: Instant,
+    /// Whether the store tells of changes; known once it was asked.
+    watched: OnceLock<bool>,
+}
+
+/// A live session has been changed, or has ended, here or by others.
 #[derive(Debug)]
-#[must_use = "nothing happens before `build`"]
-pub struct SessionsBuilder {
-    backend: Backend,
-    config: Config,
+pub struct Changed<'a> {
+    /// The id.
+    pub sid: &'a Sid,
+    /// The values before.
+    pub old: &'a Values,
+    /// The values now; none if the session has ended.
+    pub new: &'a Values,
+    /// Whether it has ended: destroyed, replaced or expired.
+    pub ended: bool,
 }
 
-#[derive(Debug)]
-struct Config {
-    cookie: CookieOptions,
-    cookie_name: String,
-    origins: Origins,
-    save_uninitialized: bool,
-    secrets: Secrets,
-}
-
-/// Options with which no session could work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// An attribute cannot be written into a cookie.
-    #[error(transparent)]
-    Cookie(#[from] InvalidCookie),
-    /// There is no secret, or an empty one, and anybody could sign cookies.
-    #[error("a secret is needed to sign cookies, and none may be empty")]
-    NoSecret,
+impl Changed<'_> {
+    /// Names of the values that are not what they were.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        let Changed { old, new, .. } = self;
+        let set = new.iter().filter(|(key, json)| old.json(key).is_none_or(|old| old.get() != json.get()));
+        let removed = old.iter().filter(|(key, _)| new.json(key).is_none());
+        set.chain(removed).map(|(key, _)| key)
+    }
 }
 
 impl Sessions {
     /// Starts to configure sessions that lie in `store`.
     pub fn builder(store: impl Store) -> SessionsBuilder {
-        SessionsBuilder {
-            backend: Backend::new(Box::new(store)),
-            config: Config {
-                cookie: CookieOptions::default(),
-                cookie_name: DEFAULT_NAME.into(),
-                origins: Origins::default(),
-                save_uninitialized: false,
-                secrets: Secrets::default(),
-            },
-        }
+        SessionsBuilder::new(Box::new(store))
+    }
+
+    pub(crate) fn new(config: Config, store: Box<dyn ErasedStore>) -> Self {
+        let inner = Inner {
+            config,
+            store,
+            live: Arc::default(),
+            tickets: Tickets::default(),
+            started: Instant::now(),
+            watched: OnceLock::new(),
+        };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Returns the session that the request's cookie names, or a new one.
     ///
     /// The signature is verified before the store is asked, and an id that the store does not know is not adopted.
+    /// Whether the request is secure is known from [`IsSecure`] among its extensions, the scheme of its URI, or the
+    /// [proxy](SessionsBuilder::trust_proxy); frameworks that know better use [`open_with`](Self::open_with).
     ///
     /// # Errors
     ///
     /// [`SessionError::Store`]. Do not go on without a session then: the browser may well have one.
-    pub async fn open(&self, request_headers: &HeaderMap) -> Result<Session, SessionError> {
-        if let Some(sid) = self.verified_sid(request_headers)
-            && let Some(session) = self.find(&sid).await?
-        {
-            return Ok(session);
-        }
-        Ok(self.begin(None))
+    pub async fn open<B>(&self, request: &Request<B>) -> Result<Session, SessionError> {
+        let ended_here = request.extensions().get().is_some_and(|IsSecure(secure)| *secure);
+        let tls = ended_here || request.uri().scheme() == Some(&Scheme::HTTPS);
+        let (path, headers) = (request.uri().path(), request.headers());
+        self.open_with(&RequestFacts::new(path, headers, tls, self.inner.config.trust_proxy)).await
     }
 
-    /// Makes a new, empty session to take the place of `old` when it is committed; do so at login and logout.
+    /// The same, of a request about which everything is known.
     ///
-    /// The old session ends only after the new one is stored, so commit the new one instead of it. Where no response
-    /// follows, as in an event handler, nothing can be replaced: the browser would keep the old cookie.
+    /// # Errors
     ///
-    /// ```
-    /// # async fn example(sessions: session::Sessions, old: session::Session) -> Result<(), session::SessionError> {
-    /// # let mut response = http::Response::new(());
-    /// let session = sessions.regenerate(&old);
-    /// session.insert("user", "ada")?;
-    /// sessions.commit(&session, response.headers_mut()).await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn regenerate(&self, old: &Session) -> Session {
-        self.begin(Some(old.replaced()))
+    /// As [`open`](Self::open).
+    pub async fn open_with(&self, request: &RequestFacts<'_>) -> Result<Session, SessionError> {
+        let scope = Scope::Request { secure: request.secure };
+        if let Some(sid) = self.inner.verified_sid(request.headers) {
+            match self.inner.find(&sid).await {
+                Ok(Some(shared)) => return Ok(Session::new(shared, scope)),
+                Ok(None) => {}
+                Err(error) if self.inner.config.fail_open => {
+                    tracing::error!(error = &error as &dyn std::error::Error, "going on without a session");
+                    let shared = self.inner.begin(request);
+                    shared.state().unannounced();
+                    return Ok(Session::new(shared, Scope::Request { secure: false }));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Session::new(self.inner.begin(request), scope))
     }
 
     /// Does what is due before a response leaves: call it once for each response, with the headers to be sent.
@@ -119,9 +149,11 @@ impl Sessions {
     /// |---|---|---|
     /// | new | yes, or [`save_uninitialized`](SessionsBuilder::save_uninitialized) | stored, `Set-Cookie` |
     /// | new | no | nothing |
-    /// | stored | yes | saved, `Set-Cookie` if the cookie has `Expires` |
-    /// | stored | no | lives its whole age again in the store |
+    /// | stored | yes | saved, `Set-Cookie` if the cookie has `Expires` or is [rolling](SessionsBuilder::rolling) |
+    /// | stored | no | lives its whole age again in the store, `Set-Cookie` if rolling |
     /// | ended | | nothing |
+    ///
+    /// A `Secure` cookie is not sent in a response to a request that was not secure.
     ///
     /// # Errors
     ///
@@ -131,157 +163,265 @@ impl Sessions {
         session: &Session,
         response_headers: &mut HeaderMap,
     ) -> Result<(), SessionError> {
-        if let Some(cookie) = session.settle(self.config.save_uninitialized).await? {
-            response_headers.append(header::SET_COOKIE, self.set_cookie(session.sid(), &cookie)?);
+        self.settle(session, response_headers, true).await
+    }
+
+    /// The same for a handshake, which touches the session only if the policy says so, and without waiting.
+    pub(crate) async fn settle(
+        &self,
+        session: &Session,
+        response_headers: &mut HeaderMap,
+        touch: bool,
+    ) -> Result<(), SessionError> {
+        session.save_for_response().await?;
+        let shared = session.shared();
+        let standing = shared.state().standing();
+        let cookie = match standing {
+            Standing::Gone => None,
+            Standing::Opening | Standing::Unannounced => {
+                let keep = standing == Standing::Opening
+                    && (shared.state().is_changed() || self.inner.config.save_uninitialized);
+                if keep {
+                    Some(shared.create().await?)
+                } else {
+                    shared.state().unannounced();
+                    None
+                }
+            }
+            Standing::Stored => {
+                let due = shared.state().take_due_cookie();
+                if due.is_none() && touch {
+                    match shared.touch().await {
+                        Ok(()) | Err(SessionError::Gone) => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                due.or_else(|| self.inner.config.rolling.then(|| shared.cookie()))
+            }
+        };
+        for old in session.take_replaced() {
+            old.destroy().await?;
+        }
+        if let (Some(cookie), Scope::Request { secure }) = (cookie, session.scope()) {
+            self.inner.set_cookie(&shared.sid, &cookie, secure, response_headers)?;
         }
         Ok(())
     }
 
-    pub(crate) fn admit_origin(&self, request_headers: &HeaderMap) -> bool {
-        self.config.origins.admit(request_headers)
+    /// Returns the session of this id for work outside of requests and sockets, `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Store`].
+    pub async fn load(&self, sid: &Sid) -> Result<Option<Session>, SessionError> {
+        Ok(self.inner.find(sid).await?.map(|shared| Session::new(shared, Scope::Free)))
     }
 
-    fn begin(&self, replaces: Option<Session>) -> Session {
-        let cookie = self.config.cookie.state(SystemTime::now());
-        let shared = Shared::opening(self.backend.clone(), cookie, replaces);
-        self.backend.enter(shared).expect("192 random bits are not live already")
+    pub(crate) fn admits_origin(&self, request_headers: &HeaderMap) -> bool {
+        self.inner.config.origins.admit(request_headers)
+    }
+}
+
+impl Inner {
+    /// Milliseconds since this was made: small enough for an atomic number.
+    pub(crate) fn now(&self) -> u64 {
+        self.started.elapsed().as_millis().try_into().unwrap_or(u64::MAX)
     }
 
-    async fn find(&self, sid: &Sid) -> Result<Option<Session>, SessionError> {
+    /// Whether so much time has gone by since `then`, a time of [`now`](Self::now).
+    pub(crate) fn has_passed(&self, interval: Duration, then: u64) -> bool {
+        then == 0 || u128::from(self.now().saturating_sub(then)) >= interval.as_millis()
+    }
+
+    /// Makes a new session for a request; on a path that the cookie does not cover, one that is never announced.
+    fn begin(self: &Arc<Self>, request: &RequestFacts<'_>) -> Arc<Shared> {
+        let options = self.config.cookie.options(request);
+        let cookie = options.state(SystemTime::now(), request.secure);
+        let shared = self.enter_new(cookie, Some(request));
+        if !options.covers(request.path) {
+            shared.state().unannounced();
+        }
+        shared
+    }
+
+    /// Makes a new session with a cookie like the one of `old`.
+    pub(crate) fn successor(self: &Arc<Self>, old: &Shared) -> Arc<Shared> {
+        self.enter_new(old.cookie(), None)
+    }
+
+    fn enter_new(self: &Arc<Self>, cookie: CookieState, request: Option<&RequestFacts<'_>>) -> Arc<Shared> {
+        let sid = match (&self.config.generate_id, request) {
+            (Some(generate), Some(request)) => generate(request),
+            _ => Sid::generate(),
+        };
+        let shared = Shared::opening(self, sid, cookie.clone());
+        self.live.enter(shared).unwrap_or_else(|| {
+            // The application's own id is in use: nobody gets another's session.
+            let shared = Shared::opening(self, Sid::generate(), cookie);
+            self.live.enter(shared).expect("192 random bits are not live already")
+        })
+    }
+
+    /// Returns the session of this id as it is in the store now.
+    pub(crate) async fn find(self: &Arc<Self>, sid: &Sid) -> Result<Option<Arc<Shared>>, SessionError> {
         loop {
-            if let Some(session) = self.backend.live(sid) {
-                return match session.reload().await {
-                    Ok(()) => Ok(Some(session)),
+            if let Some(shared) = self.live.get(sid) {
+                return match shared.reload().await {
+                    Ok(()) => Ok(Some(shared)),
                     Err(SessionError::Gone) => Ok(None),
                     Err(error) => Err(error),
                 };
             }
-            let Some(found) = self.backend.store.load(sid).await? else { return Ok(None) };
+            // Dropped only when the session has been entered.
+            let _loading = self.live.begin_loading(sid);
+            let Some(text) = self.load(sid).await? else { return Ok(None) };
             // Somebody else may have opened it while the store was asked.
-            let shared = Shared::stored(sid.clone(), self.backend.clone(), found);
-            if let Some(session) = self.backend.enter(shared) {
-                return Ok(Some(session));
+            if let Some(shared) = self.live.enter(Shared::stored(self, sid.clone(), text)?) {
+                return Ok(Some(shared));
             }
         }
     }
 
-    fn verified_sid(&self, headers: &HeaderMap) -> Option<Sid> {
-        let lines: Vec<_> = headers
-            .get_all(header::COOKIE)
-            .iter()
-            .map(|line| String::from_utf8_lossy(line.as_bytes()))
-            .collect();
+    /// Asks the store, so that it tells of the next change if it is to.
+    pub(crate) async fn load(self: &Arc<Self>, sid: &Sid) -> Result<Option<Stored>, StoreError> {
+        if self.is_watched() { self.store.load_watched(sid).await } else { self.store.load(sid).await }
+    }
+
+    /// Begins to hear of changes before the first session is opened, if there is a runtime for that already.
+    pub(crate) fn watch(self: &Arc<Self>) {
+        if tokio::runtime::Handle::try_current().is_ok() {
+            self.is_watched();
+        }
+    }
+
+    /// Whether the store tells of changes; asks it to, the first time.
+    fn is_watched(self: &Arc<Self>) -> bool {
+        *self.watched.get_or_init(|| {
+            if let Touch::Heartbeat { min_interval } = self.config.touch {
+                tokio::spawn(keep_alive(Arc::downgrade(self), min_interval));
+            }
+            let observer: Arc<dyn crate::Observer> = self.live.clone();
+            let watched =
+                self.config.reload == Reload::OnInvalidation && self.store.watch(Arc::downgrade(&observer));
+            if watched {
+                tokio::spawn(follow_changes(Arc::clone(&self.live)));
+            }
+            watched
+        })
+    }
+
+    /// How old what is known of a session may be before an event; `None` if any age is good.
+    pub(crate) fn max_age(&self) -> Option<Duration> {
+        match self.config.reload {
+            Reload::EveryPacket => Some(Duration::ZERO),
+            Reload::MaxAge(age) => Some(age),
+            Reload::OnInvalidation if self.watched.get() == Some(&false) => Some(UNWATCHED_AGE),
+            Reload::OnInvalidation | Reload::Never => None,
+        }
+    }
+
+    /// Tells the hook; `new` is what there is now, if the session has not ended.
+    pub(crate) fn tell_change(&self, shared: &Shared, old: &Stored, new: Option<&Stored>) {
+        let Some(hook) = &self.config.on_change else { return };
+        let values = |text: &Stored| text.record().map(|record| record.values).unwrap_or_default();
+        let (old, ended) = (values(old), new.is_none());
+        let new = new.map(values).unwrap_or_default();
+        if ended || old != new {
+            hook(&Changed { sid: &shared.sid, old: &old, new: &new, ended });
+        }
+    }
+
+    /// The id in the request's cookie, if it is genuine. No store is asked for what is not.
+    pub(crate) fn verified_sid(&self, headers: &HeaderMap) -> Option<Sid> {
+        let lines = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
+        self.verified_sid_of(lines)
+    }
+
+    pub(crate) fn verified_sid_of<'a>(&self, lines: impl Iterator<Item = &'a [u8]>) -> Option<Sid> {
+        let lines: Vec<Cow<'_, str>> = lines.map(String::from_utf8_lossy).collect();
+        // HTTP/2 may split the header; this is how it is put together again (RFC 9113, section 8.2.3).
         let line = lines.join("; ");
         let value = cookie::find(&line, &self.config.cookie_name)?;
         self.config.secrets.verify(&value)
     }
 
-    fn set_cookie(&self, sid: &Sid, cookie: &CookieState) -> Result<HeaderValue, InvalidCookie> {
-        let header = cookie.set_cookie(&self.config.cookie_name, &self.config.secrets.sign(sid))?;
-        let mut header = HeaderValue::try_from(header).map_err(|_| InvalidCookie("name"))?;
-        header.set_sensitive(true);
-        Ok(header)
+    /// Adds the cookie to a response, if it may be sent there.
+    pub(crate) fn set_cookie(
+        &self,
+        sid: &Sid,
+        cookie: &CookieState,
+        secure: bool,
+        to: &mut HeaderMap,
+    ) -> Result<(), InvalidCookie> {
+        if cookie.may_send(secure) {
+            let header = cookie.set_cookie(&self.config.cookie_name, &self.config.secrets.sign(sid))?;
+            let mut header = HeaderValue::try_from(header).map_err(|_| InvalidCookie("name"))?;
+            header.set_sensitive(true);
+            to.append(header::SET_COOKIE, header);
+        }
+        Ok(())
     }
 }
 
-impl SessionsBuilder {
-    /// Lets pages of other origins (`https://app.example`, with the port if it is not the scheme's) open connections.
-    ///
-    /// Default: only pages of the host that the request is for, and programs that are no browsers.
-    pub fn allow_origins<I: IntoIterator<Item: Into<String>>>(mut self, origins: I) -> Self {
-        self.config.origins.allowed.extend(origins.into_iter().map(Into::into));
-        self
-    }
-
-    /// Sets the attributes of the cookies of new sessions.
-    pub fn cookie(mut self, options: CookieOptions) -> Self {
-        self.config.cookie = options;
-        self
-    }
-
-    /// Sets the name of the cookie. Default: `connect.sid`, as express-session.
-    pub fn cookie_name(mut self, name: &str) -> Self {
-        self.config.cookie_name = name.into();
-        self
-    }
-
-    /// Stores new sessions even if nothing was put into them. Default: false, so that passers-by cost nothing.
-    pub fn save_uninitialized(mut self, save: bool) -> Self {
-        self.config.save_uninitialized = save;
-        self
-    }
-
-    /// Adds a key, used raw. The first one signs, all of them verify: to change keys, put the new one before the old.
-    pub fn secret(mut self, key: impl Into<Vec<u8>>) -> Self {
-        self.config.secrets.push(key.into());
-        self
-    }
-
-    /// Finishes.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::NoSecret`], and [`ConfigError::Cookie`] if every `Set-Cookie` would be invalid.
-    pub fn build(self) -> Result<Sessions, ConfigError> {
-        if !self.config.secrets.are_usable() {
-            return Err(ConfigError::NoSecret);
-        }
-        if !cookie::is_name(&self.config.cookie_name) {
-            return Err(InvalidCookie("name").into());
-        }
-        self.config.cookie.check()?;
-        Ok(Sessions { backend: Arc::new(self.backend), config: Arc::new(self.config) })
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.live.close();
     }
 }
 
-const DEFAULT_NAME: &str = "connect.sid";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::MemoryStore;
-
-    fn builder() -> SessionsBuilder {
-        Sessions::builder(MemoryStore::default())
-    }
-
-    #[test]
-    fn unusable_options_are_refused() {
-        let cookie = |name| ConfigError::Cookie(InvalidCookie(name));
-        for (builder, error) in [
-            (builder(), ConfigError::NoSecret),
-            (builder().secret("new").secret(""), ConfigError::NoSecret),
-            (builder().secret("key").cookie_name("a=b"), cookie("name")),
-            (builder().secret("key").cookie(CookieOptions::default().path("/\r\nX: y")), cookie("path")),
-            (builder().secret("key").cookie(CookieOptions::default().domain("-.example")), cookie("domain")),
-        ] {
-            assert_eq!(builder.build().err(), Some(error));
-        }
-    }
-
-    #[test]
-    fn debug_shows_no_secret() {
-        let sessions = builder().secret("keyboard cat").build().unwrap();
-        assert!(!format!("{sessions:?}").contains("keyboard"));
-        let session = sessions.begin(None);
-        session.insert("password", "hunter2").unwrap();
-        let debug = format!("{session:?}");
-        assert_eq!(debug, "Session { is_new: true, is_modified: true, .. }");
-    }
-
-    #[tokio::test]
-    async fn one_session_is_live_for_each_id() {
-        let sessions = builder().secret("key").build().unwrap();
-        let first = sessions.begin(None);
-        first.insert("a", &1).unwrap();
-        sessions.commit(&first, &mut HeaderMap::new()).await.unwrap();
-        let sid = first.sid().clone();
-        let second = sessions.find(&sid).await.unwrap().unwrap();
-        second.insert("b", &2).unwrap();
-        assert_eq!(first.get::<u8>("b").unwrap(), Some(2));
-        drop((first, second));
-        assert!(sessions.backend.live(&sid).is_none());
-        assert_eq!(format!("{:?}", sessions.backend), "Backend { live: 0, .. }");
-        assert_eq!(sessions.find(&sid).await.unwrap().unwrap().get::<u8>("b").unwrap(), None);
+impl fmt::Debug for Inner {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Inner")
+            .field("config", &self.config)
+            .field("live", &self.live)
+            .finish_non_exhaustive()
     }
 }
+
+/// Reads sessions again that others have changed, as long as there is anybody who wants to know.
+async fn follow_changes(live: Arc<Live>) {
+    while let Some(stale) = live.next_stale().await {
+        for some in stale.chunks(READ_TOGETHER) {
+            let reloads = some.iter().map(|shared| async move {
+                match shared.reload().await {
+                    Ok(()) | Err(SessionError::Gone) => None,
+                    Err(error) => Some((shared, error)),
+                }
+            });
+            let failed = futures_util::future::join_all(reloads).await;
+            let failed: Vec<_> = failed.into_iter().flatten().collect();
+            if let Some((_, error)) = failed.first() {
+                tracing::warn!(
+                    error = error as &dyn std::error::Error,
+                    "changed sessions could not be read yet"
+                );
+                tokio::time::sleep(PATIENCE).await;
+                failed.iter().for_each(|(shared, _)| crate::Observer::changed(&*live, &shared.sid));
+            }
+        }
+    }
+}
+
+/// Touches the sessions whose sockets are connected: their clients have answered a ping lately.
+async fn keep_alive(inner: std::sync::Weak<Inner>, interval: Duration) {
+    loop {
+        tokio::time::sleep(interval.max(Duration::from_millis(1))).await;
+        let Some(inner) = inner.upgrade() else { return };
+        for shared in inner.live.all() {
+            if shared.has_sockets() {
+                shared.touch_in_background(interval / 2);
+            }
+        }
+    }
+}
+
+/// Where a store cannot tell of changes, what is known may be as old as this; the official guide reads sessions again as
+/// often.
+const UNWATCHED_AGE: Duration = Duration::from_secs(30);
+
+/// Sessions that are read at the same time when many have changed, so that nobody else has to wait for the store.
+const READ_TOGETHER: usize = 64;
+
+/// Between attempts to read what has changed while the store fails.
+const PATIENCE: Duration = Duration::from_millis(250);

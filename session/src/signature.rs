@@ -58,7 +58,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::cookie;
+    use crate::{CookieState, cookie};
 
     fn vectors(text: &str) -> Vec<Value> {
         serde_json::from_str(text).unwrap()
@@ -83,6 +83,10 @@ mod tests {
             let secrets = Secrets(vec![key(vector)]);
             assert_eq!(vector["signed"], secrets.sign(&sid), "{vector}");
             assert_eq!(vector["wire"], cookie::encode(&secrets.sign(&sid)), "{vector}");
+            let header = CookieState::default().set_cookie("connect.sid", &secrets.sign(&sid)).unwrap();
+            let expected =
+                vector.get("set_cookie_default").map_or(&*header, |expected| expected.as_str().unwrap());
+            assert_eq!(header, expected, "{vector}");
             assert_eq!(secrets.verify(&secrets.sign(&sid)), Some(sid), "{vector}");
         }
     }

@@ -1,8 +1,12 @@
-//! What a live session knows of itself. Pure: stores and clocks are elsewhere.
+//! What this process knows of a session. Pure: stores and clocks are elsewhere.
+
+use std::time::SystemTime;
 
 use crate::{
-    CookieState, Record, Values,
-    store::{Revision, Versioned},
+    CookieState, Lifetime, Record, Stored,
+    changes::Changes,
+    policy::OnConflict,
+    session::{Failure, SessionError},
 };
 
 /// How a session stands towards its store and its browser.
@@ -16,142 +20,395 @@ use crate::{
 /// ```
 ///
 /// Only a commit, which has a response to carry the cookie, leads to `Stored`; nothing leads away from `Gone`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
     /// Not in the store any more.
     Gone,
     /// New; the response that can carry its cookie is being made.
     Opening,
-    /// In the store, at this revision when last seen.
-    Stored(Revision),
+    /// In the store.
+    Stored,
     /// New; the response has left without its cookie, so the browser knows nothing of it.
     Unannounced,
 }
 
+/// One for each session that is live; most of a million of them are idle, so it holds text and nothing parsed.
 #[derive(Debug)]
 pub(crate) struct State {
-    pub(crate) standing: Standing,
-    /// What the store held when last seen.
-    base: Record,
-    /// `base` with the changes of this process.
-    current: Record,
+    standing: Standing,
+    /// What the store held when last seen; of a new session, what it is to hold.
+    text: Stored,
+    /// Changes that their makers have finished and that are not stored yet, oldest first.
+    pending: Vec<Pending>,
+    /// Pending changes that will not be stored, until their makers ask.
+    failed: Vec<(u64, Failed)>,
+    next: u64,
+    /// A new session has been changed.
+    changed: bool,
     /// The stored session has changed since the browser last got its cookie.
     cookie_due: bool,
 }
 
+#[derive(Debug)]
+struct Pending {
+    id: u64,
+    changes: Changes,
+    /// How to go on when somebody else has changed the session.
+    on_conflict: OnOvertaken,
+}
+
+/// What is done with changes that were made from what is not the newest state any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnOvertaken {
+    /// They are made again, by whoever made them.
+    Again,
+    /// They are merged.
+    Merge,
+}
+
+/// Why changes were not stored.
+#[derive(Clone, Debug)]
+pub(crate) enum Failed {
+    Again,
+    For(Failure),
+}
+
+/// A write that would store everything that is pending.
+#[derive(Clone, Debug)]
+pub(crate) struct Write {
+    pub(crate) seen: Stored,
+    pub(crate) record: Stored,
+    pub(crate) lifetime: Lifetime,
+    /// The changes in it.
+    batch: Vec<u64>,
+}
+
+/// What has become of changes.
+#[derive(Debug)]
+pub(crate) enum Fate {
+    Failed(Failed),
+    Pending,
+    Stored,
+}
+
 impl State {
+    /// A new session.
     pub(crate) fn opening(cookie: CookieState) -> Self {
-        let record = Record::new(cookie);
-        Self { standing: Standing::Opening, base: record.clone(), current: record, cookie_due: false }
+        Self::new(Standing::Opening, Stored::from(&Record::new(cookie)))
     }
 
-    pub(crate) fn stored(found: Versioned) -> Self {
-        Self {
-            standing: Standing::Stored(found.revision),
-            base: found.record.clone(),
-            current: found.record,
-            cookie_due: false,
+    /// One that was found in the store; `text` has been read once, so that it can be read.
+    pub(crate) fn stored(text: Stored) -> Self {
+        Self::new(Standing::Stored, text)
+    }
+
+    fn new(standing: Standing, text: Stored) -> Self {
+        let (pending, failed) = (Vec::new(), Vec::new());
+        Self { standing, text, pending, failed, next: 0, changed: false, cookie_due: false }
+    }
+
+    pub(crate) fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    pub(crate) fn text(&self) -> &Stored {
+        &self.text
+    }
+
+    /// The session with all changes that are finished, in order.
+    pub(crate) fn current(&self, policy: &OnConflict) -> Record {
+        let merge =
+            |record: Record, pending: &Pending| pending.changes.apply(&record, policy).unwrap_or(record);
+        self.pending.iter().fold(self.record(), merge)
+    }
+
+    fn record(&self) -> Record {
+        self.text.record().expect("what cannot be read is not taken over")
+    }
+
+    /// Whether there is anything that a response must store.
+    pub(crate) fn is_changed(&self) -> bool {
+        self.changed
+    }
+
+    /// Puts changes into a new session, which is stored with its first response.
+    pub(crate) fn change(&mut self, changes: &Changes, policy: &OnConflict) -> Result<(), SessionError> {
+        let record = changes.apply(&self.record(), policy).map_err(|_| SessionError::Conflict)?;
+        self.changed |= !changes.is_empty();
+        self.text = Stored::from(&record);
+        Ok(())
+    }
+
+    /// Lets others see changes, and the next write store them; returns how to ask for their fate. `None`: they were made
+    /// of what is not the newest state any more, and have to be made again.
+    pub(crate) fn push(
+        &mut self,
+        changes: Changes,
+        on_conflict: OnOvertaken,
+        policy: &OnConflict,
+    ) -> Option<u64> {
+        if on_conflict == OnOvertaken::Again && !changes.are_of(&self.current(policy)) {
+            return None;
         }
+        let id = self.next;
+        self.next += 1;
+        self.pending.push(Pending { id, changes, on_conflict });
+        Some(id)
     }
 
-    pub(crate) fn current(&self) -> &Record {
-        &self.current
+    /// Takes back what has not been stored.
+    pub(crate) fn withdraw(&mut self, id: u64) {
+        self.pending.retain(|pending| pending.id != id);
+        self.failed.retain(|(failed, _)| *failed != id);
+        self.shrink();
     }
 
-    pub(crate) fn values_mut(&mut self) -> &mut Values {
-        &mut self.current.values
+    pub(crate) fn fate(&mut self, id: u64) -> Fate {
+        if let Some(at) = self.failed.iter().position(|(failed, _)| *failed == id) {
+            let (_, failed) = self.failed.swap_remove(at);
+            self.shrink();
+            return Fate::Failed(failed);
+        }
+        if self.pending.iter().any(|pending| pending.id == id) { Fate::Pending } else { Fate::Stored }
     }
 
-    pub(crate) fn is_modified(&self) -> bool {
-        self.differs(&self.current)
+    /// Plans the write of all that is pending; `None` if there is nothing to be written. `extend`: the session lives
+    /// its whole age again.
+    pub(crate) fn write(&mut self, policy: &OnConflict, extend: bool, now: SystemTime) -> Option<Write> {
+        let before = self.record();
+        let (mut record, mut batch) = (before.clone(), Vec::new());
+        let mut irreconcilable = Vec::new();
+        for pending in &self.pending {
+            match pending.changes.apply(&record, policy) {
+                Ok(merged) => record = merged,
+                Err(_) => irreconcilable.push(pending.id),
+            }
+            batch.push(pending.id);
+        }
+        self.fail(&irreconcilable, &Failed::For(Failure::Conflict));
+        batch.retain(|id| !irreconcilable.contains(id));
+        if batch.is_empty() {
+            return None;
+        }
+        if Changes::between(before, record.clone()).is_empty() {
+            self.settle(&batch);
+            return None;
+        }
+        let lifetime = if extend {
+            record.cookie.touch(now);
+            record.cookie.lifetime(now)
+        } else {
+            Lifetime::Unchanged
+        };
+        Some(Write { seen: self.text.clone(), record: Stored::from(&record), lifetime, batch })
     }
 
-    /// Tells whether `record` holds other values than the store did.
-    pub(crate) fn differs(&self, record: &Record) -> bool {
-        self.base.values != record.values
-    }
-
-    /// Takes what the store holds now and puts the unsaved changes on top of it.
-    pub(crate) fn rebase(&mut self, found: Versioned) {
-        self.current.values = Values::merge(&self.base.values, &self.current.values, &found.record.values);
-        self.current.cookie = found.record.cookie.clone();
-        self.base = found.record;
-        self.standing = Standing::Stored(found.revision);
-    }
-
-    /// Takes what was made of `snapshot` and keeps the changes made since that was taken.
-    pub(crate) fn apply(&mut self, snapshot: &Record, record: Record) {
-        self.current.values = Values::merge(&snapshot.values, &self.current.values, &record.values);
-        self.current.cookie = record.cookie;
-    }
-
-    /// As [`apply`](Self::apply), and `record` is now what the store holds.
-    pub(crate) fn saved(&mut self, snapshot: &Record, record: Record, revision: Revision) {
-        self.base = record.clone();
-        self.apply(snapshot, record);
-        self.standing = Standing::Stored(revision);
+    /// The write was done.
+    pub(crate) fn written(&mut self, write: Write) {
+        self.text = write.record;
         self.cookie_due = true;
+        self.settle(&write.batch);
     }
 
-    pub(crate) fn touched(&mut self, cookie: CookieState) {
-        self.base.cookie = cookie.clone();
-        self.current.cookie = cookie;
+    /// The write was not done; its changes are dropped.
+    pub(crate) fn not_written(&mut self, write: &Write, why: &Failure) {
+        self.fail(&write.batch, &Failed::For(why.clone()));
+    }
+
+    /// Takes what the store holds now; whether that is another text than before.
+    pub(crate) fn rebase(&mut self, text: Stored) -> bool {
+        if self.text.is_same(&text) {
+            return false;
+        }
+        self.text = text;
+        let again = self.pending.iter().filter(|pending| pending.on_conflict == OnOvertaken::Again);
+        let again: Vec<u64> = again.map(|pending| pending.id).collect();
+        self.fail(&again, &Failed::Again);
+        true
+    }
+
+    /// A new session has been stored.
+    pub(crate) fn created(&mut self, text: Stored) {
+        self.text = text;
+        self.standing = Standing::Stored;
+        self.changed = false;
+    }
+
+    /// The response of a new session has left without its cookie.
+    pub(crate) fn unannounced(&mut self) {
+        self.standing = Standing::Unannounced;
     }
 
     /// Returns the cookie if the browser's one has become too old, and counts it as sent.
     pub(crate) fn take_due_cookie(&mut self) -> Option<CookieState> {
-        let due = std::mem::take(&mut self.cookie_due) && self.current.cookie.expires().is_some();
-        due.then(|| self.current.cookie.clone())
+        if !std::mem::take(&mut self.cookie_due) {
+            return None;
+        }
+        Some(self.record().cookie).filter(|cookie| cookie.expires().is_some())
     }
 
-    /// Forgets the values too, so that nobody is logged in by a session that has ended.
-    pub(crate) fn end(&mut self) {
-        *self = Self { standing: Standing::Gone, ..Self::opening(self.base.cookie.clone()) };
+    /// The session is no more; false if that was known. The values are forgotten too, so that nobody is logged in by a
+    /// session that has ended.
+    pub(crate) fn end(&mut self) -> bool {
+        if self.standing == Standing::Gone {
+            return false;
+        }
+        let all: Vec<u64> = self.pending.iter().map(|pending| pending.id).collect();
+        self.fail(&all, &Failed::For(Failure::Gone));
+        self.text = Stored::from(&Record::new(self.record().cookie));
+        self.standing = Standing::Gone;
+        true
+    }
+
+    fn fail(&mut self, ids: &[u64], why: &Failed) {
+        self.settle(ids);
+        self.failed.extend(ids.iter().map(|id| (*id, why.clone())));
+    }
+
+    fn settle(&mut self, ids: &[u64]) {
+        self.pending.retain(|pending| !ids.contains(&pending.id));
+        self.shrink();
+    }
+
+    /// A session that is idle again holds its text and nothing else.
+    fn shrink(&mut self) {
+        if self.pending.is_empty() {
+            self.pending = Vec::new();
+        }
+        if self.failed.is_empty() {
+            self.failed = Vec::new();
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
     use super::*;
 
-    fn record(pairs: &[(&str, u8)]) -> Record {
+    const MINE: OnConflict = OnConflict::Mine;
+
+    fn text(pairs: &[(&str, u8)]) -> Stored {
         let mut record = Record::new(CookieState::default());
-        for (key, value) in pairs {
-            record.values.insert(key, value).unwrap();
-        }
-        record
+        pairs.iter().for_each(|(key, value)| record.values.insert(key, value).unwrap());
+        Stored::from(&record)
     }
 
-    fn found(pairs: &[(&str, u8)]) -> Versioned {
-        Versioned { record: record(pairs), revision: Revision::new(*b"1") }
+    fn change(state: &State, key: &str, value: u8) -> Changes {
+        let mut changes = Changes::new(state.current(&MINE));
+        changes.mine.values.insert(key, &value).unwrap();
+        changes
     }
 
-    #[test]
-    fn changes_made_while_a_save_is_under_way_stay_unsaved() {
-        let mut state = State::stored(found(&[("a", 1)]));
-        state.values_mut().insert("b", &2).unwrap();
-        let snapshot = state.current().clone();
-        state.values_mut().insert("c", &3).unwrap();
-        state.saved(&snapshot, snapshot.clone(), Revision::new(*b"2"));
-        assert_eq!(state.current().values, record(&[("a", 1), ("b", 2), ("c", 3)]).values);
-        assert!(state.is_modified());
-        assert!(!state.differs(&record(&[("a", 1), ("b", 2)])));
+    fn values(state: &State) -> Vec<(String, u8)> {
+        let record = state.current(&MINE);
+        record.values.iter().map(|(key, json)| (key.to_owned(), json.get().parse().unwrap())).collect()
     }
 
     #[test]
-    fn a_rebase_keeps_both_sides() {
-        let mut state = State::stored(found(&[("a", 1), ("b", 1), ("c", 1)]));
-        state.values_mut().insert("a", &2).unwrap();
-        state.values_mut().remove("b");
-        state.rebase(found(&[("a", 1), ("b", 1), ("c", 9), ("d", 9)]));
-        assert_eq!(state.current().values, record(&[("a", 2), ("c", 9), ("d", 9)]).values);
+    fn what_is_finished_is_seen_before_it_is_stored_and_stored_together() {
+        let mut state = State::stored(text(&[("a", 1)]));
+        let first = change(&state, "a", 2);
+        let first = state.push(first, OnOvertaken::Merge, &MINE).unwrap();
+        let second = change(&state, "b", 3);
+        let second = state.push(second, OnOvertaken::Merge, &MINE).unwrap();
+        assert_eq!(values(&state), [("a".into(), 2), ("b".into(), 3)]);
+        let write = state.write(&MINE, true, UNIX_EPOCH).unwrap();
+        assert_eq!(
+            (write.seen.clone(), write.record.clone()),
+            (text(&[("a", 1)]), text(&[("a", 2), ("b", 3)]))
+        );
+        let late = change(&state, "c", 4);
+        let late = state.push(late, OnOvertaken::Merge, &MINE).unwrap();
+        state.written(write);
+        assert!(matches!(state.fate(first), Fate::Stored) && matches!(state.fate(second), Fate::Stored));
+        assert!(matches!(state.fate(late), Fate::Pending));
+        assert_eq!(values(&state).len(), 3);
     }
 
     #[test]
-    fn an_ended_session_is_empty() {
-        let mut state = State::stored(found(&[("user", 1)]));
-        state.end();
-        assert!(matches!(state.standing, Standing::Gone));
-        assert!(state.current().values.is_empty() && !state.is_modified());
+    fn what_others_have_stored_is_merged_or_made_again() {
+        let mut state = State::stored(text(&[("n", 1), ("a", 1)]));
+        let (merged, stale) = (change(&state, "a", 2), change(&state, "n", 2));
+        let merged = state.push(merged, OnOvertaken::Merge, &MINE).unwrap();
+        assert_eq!(state.push(stale, OnOvertaken::Again, &MINE), None);
+        let again = change(&state, "n", 2);
+        let again = state.push(again, OnOvertaken::Again, &MINE).unwrap();
+        assert!(state.rebase(text(&[("n", 5), ("a", 1), ("b", 1)])));
+        assert!(matches!(state.fate(again), Fate::Failed(Failed::Again)));
+        assert!(matches!(state.fate(merged), Fate::Pending));
+        assert_eq!(values(&state), [("n".into(), 5), ("a".into(), 2), ("b".into(), 1)]);
+        assert!(!state.rebase(text(&[("n", 5), ("a", 1), ("b", 1)])));
+    }
+
+    #[test]
+    fn what_could_not_be_stored_is_seen_by_nobody_any_more() {
+        let mut state = State::stored(text(&[("a", 1)]));
+        let id = change(&state, "a", 2);
+        let id = state.push(id, OnOvertaken::Merge, &MINE).unwrap();
+        let write = state.write(&MINE, true, UNIX_EPOCH).unwrap();
+        state.not_written(&write, &Failure::Conflict);
+        assert_eq!(values(&state), [("a".into(), 1)]);
+        assert!(matches!(state.fate(id), Fate::Failed(Failed::For(Failure::Conflict))));
+        assert!(matches!(state.fate(id), Fate::Stored), "a fate is told once");
+    }
+
+    #[test]
+    fn nothing_is_written_where_nothing_changes() {
+        let mut state = State::stored(text(&[("a", 1)]));
+        assert!(state.write(&MINE, true, UNIX_EPOCH).is_none());
+        let id = change(&state, "a", 1);
+        let id = state.push(id, OnOvertaken::Merge, &MINE).unwrap();
+        assert!(state.write(&MINE, true, UNIX_EPOCH).is_none());
+        assert!(matches!(state.fate(id), Fate::Stored));
+    }
+
+    #[test]
+    fn who_comes_too_late_fails_alone() {
+        let mut state = State::stored(text(&[("a", 1), ("b", 1)]));
+        let (a, b) = (change(&state, "a", 2), change(&state, "b", 2));
+        let (a, b) = (
+            state.push(a, OnOvertaken::Merge, &MINE).unwrap(),
+            state.push(b, OnOvertaken::Merge, &MINE).unwrap(),
+        );
+        state.rebase(text(&[("a", 9), ("b", 1)]));
+        let write = state.write(&OnConflict::Fail, true, UNIX_EPOCH).unwrap();
+        assert_eq!(write.record, text(&[("a", 9), ("b", 2)]));
+        state.written(write);
+        assert!(matches!(state.fate(a), Fate::Failed(Failed::For(Failure::Conflict))));
+        assert!(matches!(state.fate(b), Fate::Stored));
+    }
+
+    #[test]
+    fn a_write_extends_the_life_or_leaves_it() {
+        let mut record = Record::new(CookieState::default());
+        record.cookie.set_max_age(Some(Duration::from_secs(60)), UNIX_EPOCH);
+        let mut state = State::stored(Stored::from(&record));
+        let changes = change(&state, "a", 1);
+        state.push(changes, OnOvertaken::Merge, &MINE).unwrap();
+        let later = UNIX_EPOCH + Duration::from_secs(50);
+        let write = state.write(&MINE, true, later).unwrap();
+        assert_eq!(write.lifetime, Lifetime::For(Duration::from_secs(60)));
+        assert_eq!(write.record.record().unwrap().cookie.expires(), Some(later + Duration::from_secs(60)));
+        let write = state.write(&MINE, false, later).unwrap();
+        assert_eq!(write.lifetime, Lifetime::Unchanged);
+        assert_eq!(write.record.record().unwrap().cookie, record.cookie);
+    }
+
+    #[test]
+    fn an_ended_session_is_empty_and_stays_so() {
+        let mut state = State::stored(text(&[("user", 1)]));
+        let id = change(&state, "a", 1);
+        let id = state.push(id, OnOvertaken::Merge, &MINE).unwrap();
+        assert!(state.end() && !state.end());
+        assert!(matches!(state.fate(id), Fate::Failed(Failed::For(Failure::Gone))));
+        assert!(values(&state).is_empty());
+    }
+
+    /// With its lock and what the table needs it is far below what a socket costs.
+    #[test]
+    fn an_idle_state_is_small() {
+        assert!(size_of::<State>() <= 88, "{}", size_of::<State>());
     }
 }

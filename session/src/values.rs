@@ -9,6 +9,11 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
+use crate::{
+    changes::Irreconcilable,
+    policy::{Conflict, OnConflict},
+};
+
 /// The top-level values of a session.
 ///
 /// Each is kept as the JSON text that it was stored as, so that a value nobody touches is written back byte for byte,
@@ -112,6 +117,16 @@ impl Values {
         slots.into_iter().map(|(key, slot)| (&**key, &*slot.json))
     }
 
+    /// The place of the next new value; places of removed ones are not given again.
+    pub(crate) fn position(&self) -> usize {
+        self.next
+    }
+
+    /// Returns how many values have places before this one.
+    pub(crate) fn count_before(&self, position: usize) -> usize {
+        self.slots.values().filter(|slot| slot.order < position).count()
+    }
+
     /// Sets a value of any name to a text.
     pub(crate) fn put(&mut self, key: Arc<str>, json: Arc<RawValue>) {
         match self.slots.entry(key) {
@@ -123,18 +138,36 @@ impl Values {
         }
     }
 
-    /// Does to `theirs` what was done to `base` to get `mine`: names set or removed there win, all others stay.
-    pub(crate) fn merge(base: &Self, mine: &Self, theirs: &Self) -> Self {
+    /// Does to `theirs` what was done to `base` to get `mine`: names set or removed there win, all others stay. Where
+    /// both have done something else to a name, `policy` decides.
+    pub(crate) fn merge(
+        base: &Self,
+        mine: &Self,
+        theirs: &Self,
+        policy: &OnConflict,
+    ) -> Result<Self, Irreconcilable> {
         let mut merged = theirs.clone();
-        for (key, slot) in &mine.slots {
-            if base.slots.get(key) != Some(slot) {
-                merged.put(key.clone(), slot.json.clone());
+        let set = mine.slots.iter().filter(|(key, slot)| base.slots.get(*key) != Some(slot));
+        let removed = base.slots.iter().filter(|(key, _)| !mine.slots.contains_key(*key));
+        for (key, _) in set.chain(removed) {
+            let [base, mine, theirs] = [base, mine, theirs].map(|values| values.slots.get(key));
+            let json = mine.map(|slot| slot.json.clone());
+            let chosen = match policy {
+                _ if theirs == base || theirs == mine => json,
+                OnConflict::Mine => json,
+                OnConflict::Theirs => continue,
+                OnConflict::Fail => return Err(Irreconcilable),
+                OnConflict::Resolve(resolve) => {
+                    let [base, mine, theirs] = [base, mine, theirs].map(|slot| slot.map(|slot| &*slot.json));
+                    resolve(&Conflict { key, base, mine, theirs }).map(Arc::from)
+                }
+            };
+            match chosen {
+                Some(json) => merged.put(key.clone(), json),
+                None => drop(merged.slots.remove(key)),
             }
         }
-        for key in base.slots.keys().filter(|key| !mine.slots.contains_key(*key)) {
-            merged.slots.remove(key);
-        }
-        merged
+        Ok(merged)
     }
 }
 
@@ -245,7 +278,8 @@ mod tests {
             mine in prop::collection::btree_map("[a-f]", 0..3_u8, 0..5),
             theirs in prop::collection::btree_map("[a-f]", 0..3_u8, 0..5),
         ) {
-            let merged = Values::merge(&values(&base), &values(&mine), &values(&theirs));
+            let merge = |policy| Values::merge(&values(&base), &values(&mine), &values(&theirs), &policy);
+            let merged = merge(OnConflict::Mine).unwrap();
             for key in ["a", "b", "c", "d", "e", "f"] {
                 let expected = if mine.get(key) == base.get(key) { theirs.get(key) } else { mine.get(key) };
                 prop_assert_eq!(merged.get::<u8>(key).unwrap(), expected.copied(), "{}", key);

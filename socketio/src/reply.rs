@@ -65,6 +65,12 @@ impl Acknowledge<'_> {
         }
     }
 
+    /// Answers that there was an error that is the program's, not the client's: the error hook hears of it, even if the
+    /// client does.
+    pub fn failure(self, error: &impl fmt::Display) -> Answer {
+        self.failed(EventFailure::Handler(error.to_string()))
+    }
+
     /// Answers that something failed of which the error hook is to hear in any case.
     pub(crate) fn failed(self, failure: EventFailure) -> Answer {
         let packet = self.error_packet(&failure.told_to_client()).and_then(Result::ok);

@@ -11,9 +11,9 @@ export class Polling {
   }
 
   /** Opens a connection and returns it, its open packet read. */
-  static async open(server, options) {
+  static async open(server, { headers, ...options } = {}) {
     const polling = new Polling(server, options);
-    polling.response = await fetch(polling.base);
+    polling.response = await fetch(polling.base, { headers });
     const payload = await polling.response.text();
     assert.equal(polling.response.status, 200, payload);
     const [open, ...rest] = payload.split("\x1e");
@@ -90,6 +90,14 @@ export function rawWebSocket(server, { path = "/engine.io/", query = "", paramet
       socket.once("open", () => resolve(socket));
       socket.once("error", reject);
     });
+  // Whether it is opened or refused.
+  socket.answered = () =>
+    within(10_000, "answer to the handshake", (resolve, reject) => {
+      const answered = ({ statusCode, headers }) => resolve({ status: statusCode, cookies: headers["set-cookie"] ?? [] });
+      socket.once("upgrade", answered);
+      socket.once("unexpected-response", (_, response) => answered(response));
+      socket.once("error", reject);
+    }).finally(() => socket.terminate());
   socket.refused = () =>
     within(10_000, "refusal of the WebSocket", (resolve, reject) => {
       socket.once("open", () => reject(new Error("the WebSocket was opened")));

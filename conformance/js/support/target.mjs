@@ -1,5 +1,5 @@
-// Starts the server under test: ours (ENGINE_SERVER, SOCKET_SERVER and API_SERVER name the binaries) or, with TARGET=node, the
-// official one, which proves that a scenario asks for what the official server does.
+// Starts the server under test: ours (ENGINE_SERVER, SOCKET_SERVER, API_SERVER and SESSION_SERVER name the binaries) or, with
+// TARGET=node, the official one, which proves that a scenario asks for what the official server does.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
@@ -29,11 +29,16 @@ export function apiServer(t, options = {}) {
   return start(t, "api", process.env.API_SERVER, options);
 }
 
-async function start(t, kind, binary, options) {
+/** Starts a Socket.IO server that shares sessions; `options` are its `name=value` arguments (see `servers/session.mjs`). */
+export function sessionServer(t, options = {}, node = official) {
+  return start(t, "session", process.env.SESSION_SERVER, options, node);
+}
+
+async function start(t, kind, binary, options, node = official) {
   const args = Object.entries(options).map(([name, value]) => `${name}=${value}`);
   const script = fileURLToPath(new URL(`../servers/${kind}.mjs`, import.meta.url));
-  if (!official && !binary) throw new Error(`${kind.toUpperCase()}_SERVER must name the binary, or TARGET=node`);
-  const child = official ? spawn(process.execPath, [script, ...args]) : spawn(binary, args);
+  if (!node && !binary) throw new Error(`${kind.toUpperCase()}_SERVER must name the binary, or TARGET=node`);
+  const child = node ? spawn(process.execPath, [script, ...args]) : spawn(binary, args);
   child.stderr.pipe(process.stderr);
   const server = new Target(child);
   t.after(() => server.stop());

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use conformance::{Arguments, report};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use session::{HandshakeExt, MemoryStore, SessionError, Sessions, ValueError, Values};
+use session::{MemoryStore, ServerBuilderExt, SessionError, Sessions, SocketExt, ValueError, Values};
 use socketio::{Ack, Namespace, NamespaceHandle, Refusal, SendError, Server, Socket};
 
 /// Reaches everyone, for the events that include their sender.
@@ -27,7 +27,7 @@ async fn main() -> io::Result<()> {
         .engine(arguments.engine_config("/socket.io/"))
         .path(arguments.text("path").unwrap_or("/socket.io/"))
         .connect_timeout(Duration::from_millis(connect_timeout))
-        .handshake(sessions)
+        .sessions(&sessions)
         .namespace("/", events())
         .namespace("/admin", events())
         .namespace("/refused", events().middleware(admit_friends))
@@ -147,13 +147,13 @@ fn sessions(namespace: Namespace) -> Namespace {
                 values.insert("visits", &visits)?;
                 Ok(visits)
             };
-            Ok::<Ack<u32>, SessionError>(Ack(socket.handshake().session().update(count).await?))
+            Ok::<Ack<u32>, SessionError>(Ack(socket.session().update(count).await?))
         })
         .on("log-in", async |socket: Socket, name: String| {
-            socket.handshake().session().update(|values| values.insert("name", &name)).await?;
+            socket.session().update(|values| values.insert("name", &name)).await?;
             Ok::<_, SessionError>(Ack(name))
         })
         .on("name", async |socket: Socket, ()| {
-            Ok::<Ack<Option<String>>, ValueError>(Ack(socket.handshake().session().get("name")?))
+            Ok::<Ack<Option<String>>, ValueError>(Ack(socket.session().get("name")?))
         })
 }

@@ -49,6 +49,10 @@ pub(crate) type Start = Box<dyn Fn(State, Arc<Shared>, Option<Box<WebSocket>>, T
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RemoteAddr(pub Option<SocketAddr>);
 
+/// Whether a request came through TLS that this process ended, in the extensions of the request that the fallback gets.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct IsSecure(pub bool);
+
 /// A request that has been refused.
 #[derive(Debug)]
 pub struct ConnectionError<'a> {
@@ -81,8 +85,8 @@ impl ServerBuilder {
     /// Sets what answers requests for other paths, so that one port serves pages and connections. Without it they
     /// get 404.
     ///
-    /// The function gets whole requests, of at most [`Config::max_body_bytes`], with [`RemoteAddr`] among their
-    /// extensions. Its response's framing (`Content-Length` and the like) is the server's.
+    /// The function gets whole requests, of at most [`Config::max_body_bytes`], with [`RemoteAddr`] and
+    /// [`IsSecure`] among their extensions. Its response's framing (`Content-Length` and the like) is the server's.
     pub fn fallback<F, Fut>(mut self, function: F) -> Self
     where
         F: Fn(Request<Bytes>) -> Fut + Send + Sync + 'static,

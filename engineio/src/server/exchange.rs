@@ -20,7 +20,7 @@ use tokio::{
 use crate::{
     http::{self, BodyDecoder, BodyError, BodyLength, Exchange, Framing, HeadError, RequestHead},
     server::{
-        Inner, RemoteAddr, Stage, TaskGuard,
+        Inner, IsSecure, RemoteAddr, Stage, TaskGuard,
         admission::Permit,
         endpoint::Switch,
         stream::{READ_BUFFER, Stream},
@@ -206,6 +206,7 @@ impl Line {
             Some(fallback) => {
                 let mut request = Request::from_parts(head.to_parts(), body);
                 request.extensions_mut().insert(RemoteAddr(self.remote_addr));
+                request.extensions_mut().insert(IsSecure(self.secure));
                 let (parts, body) = fallback(request).await.into_parts();
                 Answer { status: parts.status, fixed: Vec::new(), headers: parts.headers, body }
             }

@@ -29,7 +29,7 @@ use tokio::{
     sync::{Notify, watch},
 };
 
-pub use builder::{ConnectionError, RemoteAddr, ServerBuilder};
+pub use builder::{ConnectionError, IsSecure, RemoteAddr, ServerBuilder};
 pub use connection::Connection;
 pub use events::{Event, Events, handler_fn};
 pub use handler::{Application, Handler};

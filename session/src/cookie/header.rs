@@ -13,8 +13,9 @@ pub(crate) fn find<'a>(header: &'a str, name: &str) -> Option<Cow<'a, str>> {
         .filter_map(|pair| pair.split_once('='))
         .map(|(name, value)| (name.trim_matches(BLANK), value.trim_matches(BLANK)))
         .find(|(candidate, _)| *candidate == name)?;
-    let unquoted = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
-    Some(decode(unquoted))
+    let is_quoted = value.starts_with('"') && value.ends_with('"');
+    // A single quotation mark is both ends of an empty value.
+    Some(decode(if is_quoted { value.get(1..value.len() - 1).unwrap_or_default() } else { value }))
 }
 
 /// Encodes a cookie value: all but `A-Za-z0-9-_.!~*'()` becomes `%XX` with upper-case digits.
@@ -64,7 +65,13 @@ mod tests {
             ("sid=a%20b", Some("a b")),
             ("sid=", Some("")),
             ("sid=a=b", Some("a=b")),
-            ("sid=\"", Some("\"")),
+            ("sid=\"", Some("")),
+            ("sid=\"\"", Some("")),
+            ("sid=\"a", Some("\"a")),
+            ("sid=\"%22\"", Some("\"")),
+            ("sid=1;sid=2", Some("1")),
+            (";; ;SID=0;\tsid\t= 1 2 ", Some("1 2")),
+            ("=0;sid=1", Some("1")),
             ("sid=%", Some("%")),
             ("sid=%4", Some("%4")),
             ("sid=%zz%41", Some("%zz%41")),

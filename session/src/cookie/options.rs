@@ -1,10 +1,16 @@
 //! How an application wants its session cookie.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    borrow::Cow,
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use serde_json::Value;
 
 use super::{CookieState, InvalidCookie};
+use crate::RequestFacts;
 
 /// The attributes of the cookies of new sessions; a session that exists keeps those it was stored with.
 ///
@@ -20,7 +26,9 @@ use super::{CookieState, InvalidCookie};
 #[derive(Clone, Debug, Default)]
 pub struct CookieOptions {
     attributes: CookieState,
-    lifetime: Lifetime,
+    lifetime: Age,
+    same_site_auto: bool,
+    secure_auto: bool,
 }
 
 /// When a cookie is sent along with requests that another site caused.
@@ -45,8 +53,15 @@ pub enum Priority {
     Medium,
 }
 
+/// One set of options, or a function that chooses one for each request.
+#[derive(Clone)]
+pub(crate) enum CookieChoice {
+    Always(Box<CookieOptions>),
+    PerRequest(Arc<dyn Fn(&RequestFacts<'_>) -> CookieOptions + Send + Sync>),
+}
+
 #[derive(Clone, Copy, Debug, Default)]
-enum Lifetime {
+enum Age {
     #[default]
     Browser,
     Sliding(Duration),
@@ -64,7 +79,7 @@ impl CookieOptions {
     ///
     /// As in express-session, what remains at the creation of a session becomes its `max_age`.
     pub fn expires(mut self, time: SystemTime) -> Self {
-        self.lifetime = Lifetime::Until(time);
+        self.lifetime = Age::Until(time);
         self
     }
 
@@ -76,7 +91,7 @@ impl CookieOptions {
 
     /// Ends sessions this long after they were last used, and shows that as `Expires`. Counted in milliseconds.
     pub fn max_age(mut self, max_age: Duration) -> Self {
-        self.lifetime = Lifetime::Sliding(max_age);
+        self.lifetime = Age::Sliding(max_age);
         self
     }
 
@@ -106,31 +121,58 @@ impl CookieOptions {
 
     /// Sets `SameSite`. Default: no attribute, which today's browsers take as `Lax`.
     pub fn same_site(mut self, same_site: SameSite) -> Self {
-        self.attributes.same_site = Some(Value::from(match same_site {
-            SameSite::Lax => "lax",
-            SameSite::None => "none",
-            SameSite::Strict => "strict",
-        }));
+        self.attributes.same_site = Some(same_site.into());
+        self.same_site_auto = false;
+        self
+    }
+
+    /// Sets `SameSite=None` on sessions that begin with a secure request, and `Lax` on others, as `sameSite: 'auto'`.
+    ///
+    /// `None` lets other sites embed this one, and open its sockets. Needs [`TrustProxy`] behind a proxy.
+    ///
+    /// [`TrustProxy`]: crate::TrustProxy
+    pub fn same_site_auto(mut self) -> Self {
+        self.same_site_auto = true;
         self
     }
 
     /// Has browsers send the cookie over TLS only. Default: false.
     ///
-    /// The attribute is sent even if this hop is plain HTTP, since TLS often ends at a proxy.
+    /// Then the cookie is sent to secure requests only, which behind a proxy needs [`TrustProxy`]; others get a
+    /// session, but no cookie.
+    ///
+    /// [`TrustProxy`]: crate::TrustProxy
     pub fn secure(mut self, secure: bool) -> Self {
         self.attributes.secure = Some(secure.into());
+        self.secure_auto = false;
         self
     }
 
-    /// Returns the cookie of a session that begins at `now`.
-    pub(crate) fn state(&self, now: SystemTime) -> CookieState {
+    /// Sets `Secure` on sessions that begin with a secure request, and on no others, as `secure: 'auto'`.
+    pub fn secure_auto(mut self) -> Self {
+        self.secure_auto = true;
+        self
+    }
+
+    /// Whether there are sessions on this path at all: only if it begins with that of the cookie, letter by letter, as
+    /// in express-session. So `/app` covers `/apple`, too.
+    pub(crate) fn covers(&self, path: &str) -> bool {
+        path.starts_with(self.attributes.path().filter(|path| !path.is_empty()).unwrap_or("/"))
+    }
+
+    /// Returns the cookie of a session that begins at `now` with a request that is secure or not.
+    pub(crate) fn state(&self, now: SystemTime, secure: bool) -> CookieState {
         let mut state = self.attributes.clone();
+        if self.secure_auto {
+            state.set_secure(secure);
+        }
+        if self.same_site_auto {
+            state.same_site = Some(if secure { SameSite::None } else { SameSite::Lax }.into());
+        }
         match self.lifetime {
-            Lifetime::Browser => {}
-            Lifetime::Sliding(age) => {
-                state.set_max_age(Some(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)), now);
-            }
-            Lifetime::Until(time) => state.set_expires(time, now),
+            Age::Browser => {}
+            Age::Sliding(age) => state.set_max_age(Some(age), now),
+            Age::Until(time) => state.set_expires(Some(time), now),
         }
         state
     }
@@ -138,6 +180,50 @@ impl CookieOptions {
     /// Fails as every `Set-Cookie` with these attributes would.
     pub(crate) fn check(&self) -> Result<(), InvalidCookie> {
         self.attributes.set_cookie("name", "").map(drop)
+    }
+}
+
+impl CookieChoice {
+    /// Returns what new sessions of this request get.
+    pub(crate) fn options(&self, request: &RequestFacts<'_>) -> Cow<'_, CookieOptions> {
+        match self {
+            Self::Always(options) => Cow::Borrowed(options),
+            Self::PerRequest(choose) => Cow::Owned(choose(request)),
+        }
+    }
+
+    /// Fails as every `Set-Cookie` would; what a function chooses is known only when it does.
+    pub(crate) fn check(&self) -> Result<(), InvalidCookie> {
+        match self {
+            Self::Always(options) => options.check(),
+            Self::PerRequest(_) => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for CookieChoice {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Always(options) => options.fmt(formatter),
+            Self::PerRequest(_) => formatter.write_str("PerRequest(..)"),
+        }
+    }
+}
+
+impl From<CookieOptions> for CookieChoice {
+    fn from(options: CookieOptions) -> Self {
+        Self::Always(Box::new(options))
+    }
+}
+
+/// In the spelling of express-session's options, which is what it stores.
+impl From<SameSite> for Value {
+    fn from(same_site: SameSite) -> Self {
+        Self::from(match same_site {
+            SameSite::Lax => "lax",
+            SameSite::None => "none",
+            SameSite::Strict => "strict",
+        })
     }
 }
 
@@ -159,13 +245,23 @@ mod tests {
             .same_site(SameSite::None)
             .secure(true);
         assert_eq!(
-            options.state(UNIX_EPOCH).set_cookie("sid", "a").unwrap(),
+            options.state(UNIX_EPOCH, true).set_cookie("sid", "a").unwrap(),
             "sid=a; Domain=example.com; Path=/x; Expires=Thu, 01 Jan 1970 00:01:00 GMT; Secure; Partitioned; \
              Priority=Medium; SameSite=None"
         );
         let until = CookieOptions::default().expires(UNIX_EPOCH + Duration::from_secs(3600));
         let header = "sid=a; Path=/; Expires=Thu, 01 Jan 1970 01:00:00 GMT; HttpOnly";
-        assert_eq!(until.state(UNIX_EPOCH).set_cookie("sid", "a").unwrap(), header);
+        assert_eq!(until.state(UNIX_EPOCH, true).set_cookie("sid", "a").unwrap(), header);
+    }
+
+    #[test]
+    fn the_last_of_contrary_options_wins() {
+        let options =
+            CookieOptions::default().secure_auto().secure(false).same_site_auto().same_site(SameSite::Lax);
+        let state = options.state(UNIX_EPOCH, true);
+        assert_eq!((state.secure(), state.same_site()), (false, Some(SameSite::Lax)));
+        let state = options.secure_auto().same_site_auto().state(UNIX_EPOCH, true);
+        assert_eq!((state.secure(), state.same_site()), (true, Some(SameSite::None)));
     }
 
     #[test]

@@ -1,14 +1,16 @@
-//! The `cookie` object of a stored session, and the `Set-Cookie` header that it makes.
+//! The `cookie` object of a stored session: how long it lives, and what the browser is told.
 
-use std::{
-    fmt::Write as _,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-use super::{date::Date, encode};
+use super::{
+    Priority, SameSite,
+    date::Date,
+    set_cookie::{PRIORITIES, SAME_SITES, is_truthy, word},
+};
+use crate::Lifetime;
 
 /// What a session remembers of its cookie: lifetime and attributes, in the key order of express-session.
 ///
@@ -37,74 +39,126 @@ pub struct CookieState {
     pub(super) same_site: Option<Value>,
 }
 
-/// An attribute that cannot be written into a `Set-Cookie` header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the cookie's {0} is invalid")]
-pub struct InvalidCookie(pub(crate) &'static str);
-
 impl CookieState {
-    /// Returns when the browser drops the cookie; `None` when it is closed.
+    /// How long the session lives after each use, in whole milliseconds; `None` if until the browser is closed. Zero
+    /// if what is stored is negative.
+    pub fn original_max_age(&self) -> Option<Duration> {
+        self.original_max_age.map(|age| Duration::from_millis(age.try_into().unwrap_or_default()))
+    }
+
+    /// How much of its life is left at `now`; `None` if it lasts until the browser is closed.
+    pub fn max_age(&self, now: SystemTime) -> Option<Duration> {
+        self.expires().map(|expires| expires.duration_since(now).unwrap_or_default())
+    }
+
+    /// Gives this session a life of its own length, from `now` on and after each use; `None`: until the browser is
+    /// closed. Fractions of a millisecond are cut off, and zero ends the session.
+    ///
+    /// Counts as a change of the session, so it is saved and the browser gets the new date. With express-session it
+    /// is lost if nothing else was changed.
+    pub fn set_max_age(&mut self, max_age: Option<Duration>, now: SystemTime) {
+        self.set_milliseconds(max_age.map(|age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX)), now);
+    }
+
+    /// When the browser drops the cookie; `None` when it is closed.
     pub fn expires(&self) -> Option<SystemTime> {
         self.expires.map(SystemTime::from)
     }
 
+    /// Lets the cookie live until a time; what is left from `now` to then becomes its age, as in express-session.
+    pub fn set_expires(&mut self, expires: Option<SystemTime>, now: SystemTime) {
+        self.expires = expires.map(Date::from);
+        let left = |expires: Date| expires.milliseconds() - Date::from(now).milliseconds();
+        self.original_max_age = self.expires.map(left);
+    }
+
     /// Lets the cookie live its whole age again, from `now` on, and forgets an `expires` without an age.
     pub fn touch(&mut self, now: SystemTime) {
-        self.set_max_age(self.original_max_age, now);
+        self.set_milliseconds(self.original_max_age, now);
     }
 
-    /// Returns how long the session may still live: until `expires`, or a day if it ends with the browser.
-    pub fn time_to_live(&self, now: SystemTime) -> Duration {
-        self.expires().map_or(BROWSER_SESSION, |expires| expires.duration_since(now).unwrap_or_default())
+    /// How long a store has to keep the session.
+    pub fn lifetime(&self, now: SystemTime) -> Lifetime {
+        self.max_age(now).map_or(Lifetime::Browser, Lifetime::For)
     }
 
-    /// Writes the header's value; `value` is percent-encoded here.
-    ///
-    /// # Errors
-    ///
-    /// Names the attribute that is not in the grammar of `Set-Cookie`: this happens only to stored cookies.
-    pub(crate) fn set_cookie(&self, name: &str, value: &str) -> Result<String, InvalidCookie> {
-        let mut header = format!("{name}={}", encode(value));
-        if let Some(domain) = text(self.domain.as_ref(), "domain", is_domain)? {
-            append(&mut header, "Domain", domain);
+    /// Whether both live equally long after each use, whenever that was: if not, the session has been modified.
+    pub fn same_lifetime(&self, other: &Self) -> bool {
+        self.original_max_age == other.original_max_age
+    }
+
+    /// Whether all attributes but the dates are the same.
+    pub(crate) fn same_attributes(&self, other: &Self) -> bool {
+        let attributes = |cookie: &'_ Self| Self { original_max_age: None, expires: None, ..cookie.clone() };
+        attributes(self) == attributes(other)
+    }
+
+    /// Whether the browser sends the cookie over TLS only.
+    pub fn secure(&self) -> bool {
+        is_truthy(self.secure.as_ref())
+    }
+
+    /// Sets `Secure` for this session alone.
+    pub fn set_secure(&mut self, secure: bool) {
+        self.secure = Some(secure.into());
+    }
+
+    /// Whether scripts cannot see the cookie.
+    pub fn http_only(&self) -> bool {
+        is_truthy(self.http_only.as_ref())
+    }
+
+    /// Sets `HttpOnly` for this session alone.
+    pub fn set_http_only(&mut self, http_only: bool) {
+        self.http_only = Some(http_only.into());
+    }
+
+    /// Whether the cookie is kept apart for each site that embeds this one.
+    pub fn partitioned(&self) -> bool {
+        is_truthy(self.partitioned.as_ref())
+    }
+
+    /// The domain whose hosts get the cookie; `None` if only the one that set it.
+    pub fn domain(&self) -> Option<&str> {
+        self.domain.as_ref()?.as_str()
+    }
+
+    /// The path below which the browser sends the cookie.
+    pub fn path(&self) -> Option<&str> {
+        self.path.as_ref()?.as_str()
+    }
+
+    /// `None` if there is none, or none that browsers know.
+    pub fn priority(&self) -> Option<Priority> {
+        match word(self.priority.as_ref(), "priority", &PRIORITIES).ok()?? {
+            "High" => Some(Priority::High),
+            "Low" => Some(Priority::Low),
+            _ => Some(Priority::Medium),
         }
-        if let Some(path) = text(self.path.as_ref(), "path", is_path)? {
-            append(&mut header, "Path", path);
-        }
-        if let Some(expires) = self.expires() {
-            append(&mut header, "Expires", &httpdate::fmt_http_date(expires));
-        }
-        for (flag, attribute) in [
-            (&self.http_only, "; HttpOnly"),
-            (&self.secure, "; Secure"),
-            (&self.partitioned, "; Partitioned"),
-        ] {
-            if is_truthy(flag.as_ref()) {
-                header.push_str(attribute);
-            }
-        }
-        if let Some(priority) = word(self.priority.as_ref(), "priority", &["Low", "Medium", "High"])? {
-            append(&mut header, "Priority", priority);
-        }
+    }
+
+    /// `None` if there is none, or none that browsers know.
+    pub fn same_site(&self) -> Option<SameSite> {
         if self.same_site == Some(Value::Bool(true)) {
-            append(&mut header, "SameSite", "Strict");
-        } else if let Some(same_site) = word(self.same_site.as_ref(), "sameSite", &["Strict", "Lax", "None"])?
-        {
-            append(&mut header, "SameSite", same_site);
+            return Some(SameSite::Strict);
         }
-        Ok(header)
+        match word(self.same_site.as_ref(), "sameSite", &SAME_SITES).ok()?? {
+            "Lax" => Some(SameSite::Lax),
+            "None" => Some(SameSite::None),
+            _ => Some(SameSite::Strict),
+        }
     }
 
-    /// `max_age` in milliseconds; none or a negative one ends the session at once.
-    pub(super) fn set_max_age(&mut self, max_age: Option<i64>, now: SystemTime) {
+    /// Whether the cookie may go into the response to a request that came over TLS, or not: browsers refuse a `Secure`
+    /// one from an insecure site, and everybody on the way would have seen it.
+    pub(crate) fn may_send(&self, secure: bool) -> bool {
+        secure || !self.secure()
+    }
+
+    /// Age in milliseconds; zero or a negative one ends the session at once.
+    pub(super) fn set_milliseconds(&mut self, max_age: Option<i64>, now: SystemTime) {
         self.original_max_age = max_age;
         self.expires = max_age.map(|age| Date::clamped(Date::from(now).milliseconds().saturating_add(age)));
-    }
-
-    pub(super) fn set_expires(&mut self, expires: SystemTime, now: SystemTime) {
-        let expires = Date::from(expires);
-        self.original_max_age = Some(expires.milliseconds() - Date::from(now).milliseconds());
-        self.expires = Some(expires);
     }
 }
 
@@ -125,59 +179,6 @@ impl Default for CookieState {
     }
 }
 
-fn append(header: &mut String, attribute: &str, value: &str) {
-    write!(header, "; {attribute}={value}").expect("a String takes whatever is written");
-}
-
-/// JavaScript's idea of "set", which decides whether an attribute is written.
-fn is_truthy(value: Option<&Value>) -> bool {
-    match value {
-        None | Some(Value::Null) => false,
-        Some(Value::Bool(flag)) => *flag,
-        Some(Value::Number(number)) => number.as_f64() != Some(0.0),
-        Some(Value::String(text)) => !text.is_empty(),
-        Some(Value::Array(_) | Value::Object(_)) => true,
-    }
-}
-
-fn text<'a>(
-    value: Option<&'a Value>,
-    attribute: &'static str,
-    is_valid: fn(&str) -> bool,
-) -> Result<Option<&'a str>, InvalidCookie> {
-    if !is_truthy(value) {
-        return Ok(None);
-    }
-    let text = value.and_then(Value::as_str).filter(|text| is_valid(text));
-    text.map(Some).ok_or(InvalidCookie(attribute))
-}
-
-/// Returns the canonical spelling of a word in any case.
-fn word(
-    value: Option<&Value>,
-    attribute: &'static str,
-    words: &[&'static str],
-) -> Result<Option<&'static str>, InvalidCookie> {
-    let Some(text) = text(value, attribute, |_| true)? else { return Ok(None) };
-    let word = words.iter().copied().find(|word| word.eq_ignore_ascii_case(text));
-    word.map(Some).ok_or(InvalidCookie(attribute))
-}
-
-/// Labels of letters, digits and inner hyphens, up to 63 each; a leading dot is tolerated.
-fn is_domain(domain: &str) -> bool {
-    domain.strip_prefix('.').unwrap_or(domain).split('.').all(|label| {
-        (1..=63).contains(&label.len())
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    })
-}
-
-/// Printable ASCII except what ends the attribute or looks like markup.
-fn is_path(path: &str) -> bool {
-    path.bytes().all(|byte| matches!(byte, b' '..=b':' | b'='..=b'~'))
-}
-
 /// Tells an absent key, which takes the default, from `null`.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
@@ -195,7 +196,7 @@ fn lenient_date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Dat
     })
 }
 
-fn milliseconds(value: &Value) -> Option<i64> {
+pub(super) fn milliseconds(value: &Value) -> Option<i64> {
     // A float that is out of range saturates, which is far enough away in either direction.
     value.as_i64().or_else(|| value.as_f64().map(|number| number as i64))
 }
@@ -204,84 +205,77 @@ fn iso_date<S: Serializer>(date: &Option<Date>, serializer: S) -> Result<S::Ok, 
     date.map(Date::to_iso).serialize(serializer)
 }
 
-/// The `ttl` that connect-redis takes for a cookie without `Expires`.
-const BROWSER_SESSION: Duration = Duration::from_secs(86_400);
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const VALUE: &str = "s:abcdefghijklmnopqrstuvwxyz012345.2T3g1YIBqofc0ViEUEt59cUq+a6Wlfi59xfb4RQsxSQ";
 
     fn time(iso: &str) -> SystemTime {
         Date::parse(iso).unwrap().into()
     }
 
-    /// Does what the constructor of express-session's `Cookie` does with its options.
-    fn cookie(vector: &Value, now: SystemTime) -> CookieState {
-        let mut options = vector["options"].as_object().cloned().unwrap_or_default();
-        let max_age = options.remove("maxAge");
-        options.remove("originalMaxAge");
-        let mut cookie: CookieState = serde_json::from_value(options.into()).unwrap();
-        if let Some(age) = max_age.as_ref().and_then(milliseconds) {
-            cookie.set_max_age(Some(age), now);
-        }
-        if let Some(expires) = vector["expires_set"].as_str().and_then(Date::parse) {
-            cookie.set_expires(expires.into(), now);
-        }
-        cookie
+    #[test]
+    fn an_own_age_is_kept_and_counts_as_a_change() {
+        let (start, later) = (time("2030-01-01T00:00:00.000Z"), time("2030-01-01T00:00:40.500Z"));
+        let mut cookie = CookieState::default();
+        cookie.set_max_age(Some(Duration::from_micros(60_000_999)), start);
+        let stored: CookieState = serde_json::from_str(&serde_json::to_string(&cookie).unwrap()).unwrap();
+        assert_eq!(stored.original_max_age(), Some(Duration::from_secs(60)));
+        cookie.touch(later);
+        assert!(cookie.same_lifetime(&stored) && cookie != stored);
+        cookie.set_max_age(Some(Duration::from_secs(61)), later);
+        assert!(!cookie.same_lifetime(&stored));
+        cookie.set_max_age(None, later);
+        assert!(!cookie.same_lifetime(&stored) && cookie.same_lifetime(&CookieState::default()));
+        assert_eq!(cookie, CookieState::default());
     }
 
     #[test]
-    fn writes_as_express_does() {
-        let vectors: Vec<Value> =
-            serde_json::from_str(include_str!("../../tests/vectors/set_cookie.json")).unwrap();
-        assert_eq!(vectors.len(), 42);
-        let mut kept_out_by_types = 0;
-        for vector in &vectors {
-            let error = vector["error"].as_str().unwrap_or_default();
-            if error.contains("maxAge must be a number") || error.contains("expires is invalid") {
-                kept_out_by_types += 1;
-                continue;
-            }
-            let cookie = cookie(vector, time(vector["now"].as_str().unwrap()));
-            match cookie.set_cookie("connect.sid", VALUE) {
-                Ok(header) => assert_eq!(vector["set_cookie"], header, "{vector}"),
-                Err(invalid) => {
-                    assert_eq!(error, format!("TypeError: option {} is invalid", invalid.0), "{vector}");
-                    continue;
-                }
-            }
-            // Stricter than the original: both keys always, and `null` where it wrote `false`.
-            let json = vector["json"].as_str().unwrap();
-            let json = json.replace(
-                "\"originalMaxAge\":false,\"expires\":false",
-                "\"originalMaxAge\":null,\"expires\":null",
-            );
-            let json = json.replace("{\"httpOnly", "{\"originalMaxAge\":null,\"expires\":null,\"httpOnly");
-            assert_eq!(serde_json::to_string(&cookie).unwrap(), json, "{vector}");
+    fn both_dates_are_always_written() {
+        let bare: CookieState = serde_json::from_str("{}").unwrap();
+        let json = r#"{"originalMaxAge":null,"expires":null,"httpOnly":true,"path":"/"}"#;
+        assert_eq!(serde_json::to_string(&bare).unwrap(), json);
+        let odd = r#"{"originalMaxAge":false,"expires":"garbage","httpOnly":true,"path":"/"}"#;
+        let odd: CookieState = serde_json::from_str(odd).unwrap();
+        assert_eq!(serde_json::to_string(&odd).unwrap(), json);
+    }
+
+    #[test]
+    fn attributes_are_read_however_they_were_stored() {
+        for (stored, priority, same_site) in [
+            (r#"{"priority":"HIGH","sameSite":true}"#, Some(Priority::High), Some(SameSite::Strict)),
+            (r#"{"priority":"low","sameSite":"Lax"}"#, Some(Priority::Low), Some(SameSite::Lax)),
+            (r#"{"priority":"Medium","sameSite":"none"}"#, Some(Priority::Medium), Some(SameSite::None)),
+            (r#"{"sameSite":"strict"}"#, None, Some(SameSite::Strict)),
+            (r#"{"priority":"odd","sameSite":"auto"}"#, None, None),
+            (r#"{"priority":null,"sameSite":false}"#, None, None),
+        ] {
+            let cookie: CookieState = serde_json::from_str(stored).unwrap();
+            assert_eq!((cookie.priority(), cookie.same_site()), (priority, same_site), "{stored}");
         }
-        assert_eq!(kept_out_by_types, 3);
+        let stored = r#"{"secure":1,"httpOnly":null,"partitioned":"","domain":"a.example","path":null}"#;
+        let cookie: CookieState = serde_json::from_str(stored).unwrap();
+        assert!(cookie.secure() && !cookie.http_only() && !cookie.partitioned());
+        assert_eq!((cookie.domain(), cookie.path()), (Some("a.example"), None));
     }
 
     #[test]
     fn touch_renews_the_age() {
         let (start, later) = (time("2030-01-01T00:00:00.000Z"), time("2030-01-01T00:00:40.500Z"));
         let mut cookie = CookieState::default();
-        cookie.set_max_age(Some(60_000), start);
-        assert_eq!(cookie.time_to_live(later), Duration::from_millis(19_500));
+        cookie.set_max_age(Some(Duration::from_secs(60)), start);
+        assert_eq!(cookie.lifetime(later), Lifetime::For(Duration::from_millis(19_500)));
         cookie.touch(later);
-        assert_eq!(cookie.time_to_live(later), Duration::from_secs(60));
-        assert_eq!(cookie.time_to_live(time("2031-01-01T00:00:00.000Z")), Duration::ZERO);
-        assert_eq!(CookieState::default().time_to_live(later), BROWSER_SESSION);
+        assert_eq!(cookie.lifetime(later), Lifetime::For(Duration::from_secs(60)));
+        assert_eq!(cookie.max_age(time("2031-01-01T00:00:00.000Z")), Some(Duration::ZERO));
+        assert_eq!(CookieState::default().lifetime(later), Lifetime::Browser);
     }
 
     #[test]
     fn absurd_ages_do_not_overflow() {
         for age in [i64::MIN, i64::MAX] {
             let mut cookie = CookieState::default();
-            cookie.set_max_age(Some(age), SystemTime::UNIX_EPOCH);
-            cookie.set_cookie("connect.sid", VALUE).unwrap();
+            cookie.set_milliseconds(Some(age), SystemTime::UNIX_EPOCH);
+            cookie.set_cookie("connect.sid", "a").unwrap();
         }
         let stored = r#"{"originalMaxAge":1e300,"expires":-1e300}"#;
         let mut cookie: CookieState = serde_json::from_str(stored).unwrap();

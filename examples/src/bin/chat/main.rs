@@ -14,7 +14,7 @@ mod talk;
 use std::{error::Error, sync::Arc, time::Duration};
 
 use pages::Pages;
-use session::{CookieOptions, MemoryStore, SameSite, Sessions, Sid};
+use session::{CookieOptions, MemoryStore, SameSite, ServerBuilderExt, Sessions, Sid};
 use socketio::Server;
 use tokio::net::TcpListener;
 
@@ -26,15 +26,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .secret(Sid::generate().as_str())
         .cookie(CookieOptions::default().max_age(month).same_site(SameSite::Lax))
         .build()?;
-    let pages = Arc::new(Pages::new(sessions.clone(), bundle::client()?));
+    let pages = Arc::new(Pages::new(bundle::client()?));
 
     let server = Server::builder()
-        .handshake(sessions)
+        .sessions(&sessions)
         .namespace("/", talk::namespace())
-        .fallback(move |request| {
+        .fallback(sessions.serve(move |request| {
             let pages = Arc::clone(&pages);
-            async move { pages.answer(request).await }
-        })
+            async move { pages.answer(&request) }
+        }))
         .build();
 
     let port: u16 = std::env::var("PORT").map_or(Ok(3000), |port| port.parse())?;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use session::{Session, SessionError, Sessions};
+use session::{RequestExt, Session, SessionError};
 
 use crate::rooms::check_name;
 
@@ -16,7 +16,6 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src data:; frame-
 
 /// The pages of the chat.
 pub(crate) struct Pages {
-    sessions: Sessions,
     client: String,
 }
 
@@ -26,18 +25,18 @@ struct Login {
 }
 
 impl Pages {
-    pub(crate) fn new(sessions: Sessions, client: String) -> Self {
-        Self { sessions, client }
+    pub(crate) fn new(client: String) -> Self {
+        Self { client }
     }
 
-    /// Answers one request.
-    pub(crate) async fn answer(&self, request: Request<Bytes>) -> Response<Bytes> {
+    /// Answers one request. What it changes in the session is saved before the response leaves.
+    pub(crate) fn answer(&self, request: &Request<Bytes>) -> Response<Bytes> {
         match (request.method(), request.uri().path()) {
             (&Method::GET, "/style.css") => content("text/css", STYLE.into()),
             (&Method::GET, "/app.js") => content("text/javascript", SCRIPT.into()),
             (&Method::GET, "/socket.io.min.js") => content("text/javascript", self.client.clone().into()),
             (&Method::GET, "/" | "/session") | (&Method::POST, "/login" | "/logout") => {
-                self.answer_visitor(&request).await.unwrap_or_else(|error| {
+                answer_visitor(request).unwrap_or_else(|error| {
                     eprintln!("{} {}: {error}", request.method(), request.uri());
                     problem(StatusCode::SERVICE_UNAVAILABLE, "try again")
                 })
@@ -45,43 +44,36 @@ impl Pages {
             _ => problem(StatusCode::NOT_FOUND, "there is nothing here"),
         }
     }
+}
 
-    async fn answer_visitor(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, SessionError> {
-        let session = self.sessions.open(request.headers()).await?;
-        let (session, mut response) = match request.uri().path() {
-            "/" => {
-                session.insert("visits", &(visits(&session)? + 1))?;
-                (session, content("text/html", PAGE.into()))
+fn answer_visitor(request: &Request<Bytes>) -> Result<Response<Bytes>, SessionError> {
+    let session = request.session();
+    match request.uri().path() {
+        "/" => {
+            session.insert("visits", &(visits(&session)? + 1))?;
+            Ok(content("text/html", PAGE.into()))
+        }
+        "/login" => match login_name(request.body()) {
+            Ok(name) => {
+                renew(&session)?;
+                session.insert("name", &name)?;
+                describe(&session)
             }
-            "/login" => match login_name(request.body()) {
-                Ok(name) => {
-                    let session = self.renew(&session)?;
-                    session.insert("name", &name)?;
-                    let response = describe(&session)?;
-                    (session, response)
-                }
-                Err(error) => (session, problem(StatusCode::UNPROCESSABLE_ENTITY, error)),
-            },
-            "/logout" => {
-                let session = self.renew(&session)?;
-                let response = describe(&session)?;
-                (session, response)
-            }
-            _ => {
-                let response = describe(&session)?;
-                (session, response)
-            }
-        };
-        self.sessions.commit(&session, response.headers_mut()).await?;
-        Ok(response)
+            Err(error) => Ok(problem(StatusCode::UNPROCESSABLE_ENTITY, error)),
+        },
+        "/logout" => {
+            renew(&session)?;
+            describe(&session)
+        }
+        _ => describe(&session),
     }
+}
 
-    /// Whoever knew the cookie before somebody logged in or out must not share what comes after.
-    fn renew(&self, old: &Session) -> Result<Session, SessionError> {
-        let session = self.sessions.regenerate(old);
-        session.insert("visits", &visits(old)?)?;
-        Ok(session)
-    }
+/// Whoever knew the cookie before somebody logged in or out must not share what comes after.
+fn renew(session: &Session) -> Result<(), SessionError> {
+    let visits = visits(session)?;
+    session.regenerate()?;
+    Ok(session.insert("visits", &visits)?)
 }
 
 fn visits(session: &Session) -> Result<u64, SessionError> {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use session::HandshakeExt;
+use session::SocketExt;
 use socketio::{Ack, Event, Namespace, Socket};
 
 use crate::rooms::{Message, Online, Rooms};
@@ -96,7 +96,7 @@ async fn on_typing(socket: Socket, Typing { room, typing }: Typing) {
 
 /// The name under which the visitor has logged in, from the session that the pages share.
 fn user(socket: &Socket) -> Option<String> {
-    socket.handshake().session().get("name").ok().flatten()
+    socket.session().get("name").ok().flatten()
 }
 
 fn tell_everyone<D: Serialize + ?Sized>(socket: &Socket, event: Event<D>, data: &D) {

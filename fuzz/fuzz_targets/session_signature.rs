@@ -1,0 +1,4 @@
+//! Gives libFuzzer's inputs to [`fuzz::session_signature`].
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::session_signature(data));

@@ -1,0 +1,108 @@
+//! What one handler or request has done to a session.
+
+use crate::{Record, Values, policy::OnConflict};
+
+/// A session as it was, and as it is to be: what is different is put over whatever the session has become meanwhile.
+#[derive(Clone, Debug)]
+pub(crate) struct Changes {
+    base: Record,
+    pub(crate) mine: Record,
+}
+
+/// Two have changed the same value, and the policy is that this fails.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Irreconcilable;
+
+impl Changes {
+    /// Begins with no change of `base`.
+    pub(crate) fn new(base: Record) -> Self {
+        Self { mine: base.clone(), base }
+    }
+
+    pub(crate) fn between(base: Record, mine: Record) -> Self {
+        Self { base, mine }
+    }
+
+    /// Whether they were made of this very state.
+    pub(crate) fn are_of(&self, record: &Record) -> bool {
+        self.base == *record
+    }
+
+    /// Whether nothing is different. A cookie with a new date is not, but one that lives longer or shorter is.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.base.values == self.mine.values && !self.changes_cookie()
+    }
+
+    /// Makes the same changes in `theirs`.
+    pub(crate) fn apply(&self, theirs: &Record, policy: &OnConflict) -> Result<Record, Irreconcilable> {
+        let mut merged = theirs.clone();
+        merged.values = Values::merge(&self.base.values, &self.mine.values, &theirs.values, policy)?;
+        if self.changes_cookie() {
+            merged.cookie = self.mine.cookie.clone();
+        }
+        Ok(merged)
+    }
+
+    fn changes_cookie(&self) -> bool {
+        !self.base.cookie.same_lifetime(&self.mine.cookie)
+            || !self.base.cookie.same_attributes(&self.mine.cookie)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+    use crate::CookieState;
+
+    fn record(pairs: &[(&str, u8)]) -> Record {
+        let mut record = Record::new(CookieState::default());
+        pairs.iter().for_each(|(key, value)| record.values.insert(key, value).unwrap());
+        record
+    }
+
+    #[test]
+    fn only_what_was_changed_is_changed() {
+        let mut changes = Changes::new(record(&[("a", 1), ("b", 1), ("c", 1)]));
+        assert!(changes.is_empty());
+        changes.mine.values.insert("a", &2).unwrap();
+        changes.mine.values.remove("b");
+        let theirs = record(&[("a", 1), ("b", 1), ("c", 9), ("d", 9)]);
+        let merged = changes.apply(&theirs, &OnConflict::Fail).unwrap();
+        assert_eq!(merged.values, record(&[("a", 2), ("c", 9), ("d", 9)]).values);
+    }
+
+    #[test]
+    fn a_longer_life_is_a_change_and_a_new_date_is_none() {
+        let mut changes = Changes::new(record(&[]));
+        changes.mine.cookie.touch(UNIX_EPOCH);
+        assert!(changes.is_empty());
+        changes.mine.cookie.set_max_age(Some(Duration::from_secs(5)), UNIX_EPOCH);
+        assert!(!changes.is_empty());
+        let merged = changes.apply(&record(&[("a", 1)]), &OnConflict::Fail).unwrap();
+        assert_eq!(merged.cookie.original_max_age(), Some(Duration::from_secs(5)));
+        assert_eq!(merged.values, record(&[("a", 1)]).values);
+    }
+
+    #[test]
+    fn the_policy_decides_where_both_have_changed_a_value() {
+        let mut changes = Changes::new(record(&[("a", 1), ("same", 1)]));
+        changes.mine.values.insert("a", &2).unwrap();
+        changes.mine.values.insert("same", &7).unwrap();
+        let theirs = record(&[("a", 3), ("same", 7)]);
+        let merged = |policy: OnConflict| {
+            changes.apply(&theirs, &policy).map(|merged| merged.values.get::<u8>("a").unwrap())
+        };
+        assert_eq!(merged(OnConflict::Mine), Ok(Some(2)));
+        assert_eq!(merged(OnConflict::Theirs), Ok(Some(3)));
+        assert_eq!(merged(OnConflict::Fail), Err(Irreconcilable));
+        let sum = OnConflict::Resolve(std::sync::Arc::new(|conflict| {
+            let number = |json: Option<&serde_json::value::RawValue>| json?.get().parse::<u8>().ok();
+            let sum = number(conflict.mine)? + number(conflict.theirs)? - number(conflict.base)?;
+            serde_json::value::to_raw_value(&sum).ok()
+        }));
+        assert_eq!(merged(sum), Ok(Some(4)));
+        assert_eq!(merged(OnConflict::Resolve(std::sync::Arc::new(|_| None))), Ok(None));
+    }
+}
