@@ -327,7 +327,7 @@ impl Drop for Shared {
 /// Takes changes back that nobody waits for any more, stored or not.
 struct Withdrawal<'a> {
     shared: &'a Shared,
-    id: u64,
+    id: u32,
 }
 
 impl Drop for Withdrawal<'_> {

@@ -112,7 +112,7 @@ fn room(sid: &Sid) -> Room {
 }
 
 /// As many as no two sessions share by chance.
-const ROOM_BYTES: usize = 15;
+const ROOM_BYTES: usize = 12;
 
 /// What is first in, and around, every namespace.
 fn namespace() -> Namespace {

@@ -38,20 +38,27 @@ pub(crate) struct State {
     standing: Standing,
     /// What the store held when last seen; of a new session, what it is to hold.
     text: Stored,
-    /// Changes that their makers have finished and that are not stored yet, oldest first.
-    pending: Vec<Pending>,
-    /// Pending changes that will not be stored, until their makers ask.
-    failed: Vec<(u64, Failed)>,
-    next: u64,
+    /// What is being stored; a session that is idle has none.
+    work: Option<Box<Work>>,
+    /// Of the next changes; never used twice while anybody knows it, whoever may still hold an old one.
+    next: u32,
     /// A new session has been changed.
     changed: bool,
     /// The stored session has changed since the browser last got its cookie.
     cookie_due: bool,
 }
 
+#[derive(Debug, Default)]
+struct Work {
+    /// Changes that their makers have finished and that are not stored yet, oldest first.
+    pending: Vec<Pending>,
+    /// Pending changes that will not be stored, until their makers ask.
+    failed: Vec<(u32, Failed)>,
+}
+
 #[derive(Debug)]
 struct Pending {
-    id: u64,
+    id: u32,
     changes: Changes,
     /// How to go on when somebody else has changed the session.
     on_conflict: OnOvertaken,
@@ -80,7 +87,7 @@ pub(crate) struct Write {
     pub(crate) record: Stored,
     pub(crate) lifetime: Lifetime,
     /// The changes in it.
-    batch: Vec<u64>,
+    batch: Vec<u32>,
 }
 
 /// What has become of changes.
@@ -103,8 +110,7 @@ impl State {
     }
 
     fn new(standing: Standing, text: Stored) -> Self {
-        let (pending, failed) = (Vec::new(), Vec::new());
-        Self { standing, text, pending, failed, next: 0, changed: false, cookie_due: false }
+        Self { standing, text, work: None, next: 0, changed: false, cookie_due: false }
     }
 
     pub(crate) fn standing(&self) -> Standing {
@@ -119,7 +125,7 @@ impl State {
     pub(crate) fn current(&self, policy: &OnConflict) -> Record {
         let merge =
             |record: Record, pending: &Pending| pending.changes.apply(&record, policy).unwrap_or(record);
-        self.pending.iter().fold(self.record(), merge)
+        self.pending().iter().fold(self.record(), merge)
     }
 
     fn record(&self) -> Record {
@@ -146,30 +152,34 @@ impl State {
         changes: Changes,
         on_conflict: OnOvertaken,
         policy: &OnConflict,
-    ) -> Option<u64> {
+    ) -> Option<u32> {
         if on_conflict == OnOvertaken::Again && !changes.are_of(&self.current(policy)) {
             return None;
         }
         let id = self.next;
-        self.next += 1;
-        self.pending.push(Pending { id, changes, on_conflict });
+        self.next = id.wrapping_add(1);
+        let work = self.work.get_or_insert_default();
+        work.pending.push(Pending { id, changes, on_conflict });
         Some(id)
     }
 
     /// Takes back what has not been stored.
-    pub(crate) fn withdraw(&mut self, id: u64) {
-        self.pending.retain(|pending| pending.id != id);
-        self.failed.retain(|(failed, _)| *failed != id);
-        self.shrink();
+    pub(crate) fn withdraw(&mut self, id: u32) {
+        if let Some(work) = &mut self.work {
+            work.failed.retain(|(failed, _)| *failed != id);
+        }
+        self.settle(&[id]);
     }
 
-    pub(crate) fn fate(&mut self, id: u64) -> Fate {
-        if let Some(at) = self.failed.iter().position(|(failed, _)| *failed == id) {
-            let (_, failed) = self.failed.swap_remove(at);
-            self.shrink();
+    pub(crate) fn fate(&mut self, id: u32) -> Fate {
+        if let Some(work) = &mut self.work
+            && let Some(at) = work.failed.iter().position(|(failed, _)| *failed == id)
+        {
+            let (_, failed) = work.failed.swap_remove(at);
+            self.settle(&[]);
             return Fate::Failed(failed);
         }
-        if self.pending.iter().any(|pending| pending.id == id) { Fate::Pending } else { Fate::Stored }
+        if self.pending().iter().any(|pending| pending.id == id) { Fate::Pending } else { Fate::Stored }
     }
 
     /// Plans the write of all that is pending; `None` if there is nothing to be written. `extend`: the session lives
@@ -178,7 +188,7 @@ impl State {
         let before = self.record();
         let (mut record, mut batch) = (before.clone(), Vec::new());
         let mut irreconcilable = Vec::new();
-        for pending in &self.pending {
+        for pending in self.pending() {
             match pending.changes.apply(&record, policy) {
                 Ok(merged) => record = merged,
                 Err(_) => irreconcilable.push(pending.id),
@@ -221,8 +231,8 @@ impl State {
             return false;
         }
         self.text = text;
-        let again = self.pending.iter().filter(|pending| pending.on_conflict == OnOvertaken::Again);
-        let again: Vec<u64> = again.map(|pending| pending.id).collect();
+        let again = self.pending().iter().filter(|pending| pending.on_conflict == OnOvertaken::Again);
+        let again: Vec<u32> = again.map(|pending| pending.id).collect();
         self.fail(&again, &Failed::Again);
         true
     }
@@ -253,30 +263,30 @@ impl State {
         if self.standing == Standing::Gone {
             return false;
         }
-        let all: Vec<u64> = self.pending.iter().map(|pending| pending.id).collect();
+        let all: Vec<u32> = self.pending().iter().map(|pending| pending.id).collect();
         self.fail(&all, &Failed::For(Failure::Gone));
         self.text = Stored::from(&Record::new(self.record().cookie));
         self.standing = Standing::Gone;
         true
     }
 
-    fn fail(&mut self, ids: &[u64], why: &Failed) {
-        self.settle(ids);
-        self.failed.extend(ids.iter().map(|id| (*id, why.clone())));
+    fn pending(&self) -> &[Pending] {
+        self.work.as_ref().map_or(&[], |work| &work.pending)
     }
 
-    fn settle(&mut self, ids: &[u64]) {
-        self.pending.retain(|pending| !ids.contains(&pending.id));
-        self.shrink();
-    }
-
-    /// A session that is idle again holds its text and nothing else.
-    fn shrink(&mut self) {
-        if self.pending.is_empty() {
-            self.pending = Vec::new();
+    fn fail(&mut self, ids: &[u32], why: &Failed) {
+        if let Some(work) = &mut self.work {
+            work.failed.extend(ids.iter().map(|id| (*id, why.clone())));
         }
-        if self.failed.is_empty() {
-            self.failed = Vec::new();
+        self.settle(ids);
+    }
+
+    /// Nothing is to be done any more about these changes.
+    fn settle(&mut self, ids: &[u32]) {
+        let Some(work) = &mut self.work else { return };
+        work.pending.retain(|pending| !ids.contains(&pending.id));
+        if work.pending.is_empty() && work.failed.is_empty() {
+            self.work = None;
         }
     }
 }
@@ -355,6 +365,21 @@ mod tests {
     }
 
     #[test]
+    fn a_late_withdrawal_takes_nothing_of_others_back() {
+        let mut state = State::stored(text(&[]));
+        let first = change(&state, "a", 1);
+        let first = state.push(first, OnOvertaken::Merge, &MINE).unwrap();
+        let write = state.write(&MINE, true, UNIX_EPOCH).unwrap();
+        state.written(write);
+        let second = change(&state, "b", 2);
+        let second = state.push(second, OnOvertaken::Merge, &MINE).unwrap();
+        state.withdraw(first);
+        assert!(matches!(state.fate(first), Fate::Stored) && matches!(state.fate(second), Fate::Pending));
+        state.withdraw(second);
+        assert_eq!(values(&state), [("a".into(), 1)]);
+    }
+
+    #[test]
     fn nothing_is_written_where_nothing_changes() {
         let mut state = State::stored(text(&[("a", 1)]));
         assert!(state.write(&MINE, true, UNIX_EPOCH).is_none());
@@ -409,6 +434,6 @@ mod tests {
     /// With its lock and what the table needs it is far below what a socket costs.
     #[test]
     fn an_idle_state_is_small() {
-        assert!(size_of::<State>() <= 88, "{}", size_of::<State>());
+        assert!(size_of::<State>() <= 32, "{}", size_of::<State>());
     }
 }
