@@ -41,6 +41,7 @@
 //! }
 //! ```
 
+mod auto_save;
 mod builder;
 mod changes;
 mod cookie;

@@ -144,11 +144,7 @@ pub struct Next {
 
 impl Next {
     /// Passes the event on, as it came or changed, and waits for what becomes of it.
-    pub async fn run(self, event: IncomingEvent) -> Answer {
-        self.start(event).await
-    }
-
-    fn start(self, event: IncomingEvent) -> BoxFuture<'static, Answer> {
+    pub fn run(self, event: IncomingEvent) -> BoxFuture<'static, Answer> {
         let Self { socket, at } = self;
         let live = Arc::clone(socket.live());
         match live.blueprint.event_middleware.get(at) {
@@ -171,7 +167,7 @@ pub(super) fn start(socket: &Socket, event: IncomingEvent) -> BoxFuture<'static,
     if socket.live().blueprint.event_middleware.is_empty() {
         handle(socket, event)
     } else {
-        Next { socket: socket.clone(), at: 0 }.start(event)
+        Next { socket: socket.clone(), at: 0 }.run(event)
     }
 }
 
