@@ -70,6 +70,7 @@ pub mod packet;
 mod parser;
 mod reply;
 mod server;
+mod text;
 
 pub use adapter::Recovery;
 pub use args::{Arguments, DecodeError};
