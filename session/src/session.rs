@@ -25,7 +25,8 @@ use crate::{
 /// | anywhere else | [`save`](Self::save), [`update`](Self::update) or [`Sessions::commit`](crate::Sessions::commit) |
 ///
 /// A handler or request sees the session as it was when it first looked, and its own changes; all others see those when
-/// it has ended. A handle from anywhere else sees the newest state until it changes something. Changes are put over
+/// it has ended. A handle from anywhere else sees the newest state until it changes something; so does one that outlives
+/// its handler or response, and what it changes then must be saved like that. Changes are put over
 /// whatever the session has become meanwhile, name by name: no other's change is lost. Where two have set the same
 /// value, [`OnConflict`](crate::OnConflict) decides; to count, use [`update`](Self::update).
 ///
@@ -135,7 +136,7 @@ impl Session {
         self.values().get(key)
     }
 
-    /// Returns all values as they are now.
+    /// Returns all values as this handle sees them.
     pub fn values(&self) -> Values {
         self.view().values
     }
@@ -183,7 +184,8 @@ impl Session {
     }
 
     /// Gives this session a life of its own length, from each use on; `None`: until the browser is closed. It is saved
-    /// like a value, and the browser learns of it with the next response. Zero ends the session when it is saved.
+    /// like a value, in whole milliseconds, and the browser learns of it with the next response. Zero ends the session when
+    /// it is saved.
     pub fn set_max_age(&self, max_age: Option<Duration>) {
         self.change(|record| record.cookie.set_max_age(max_age, SystemTime::now()));
     }
@@ -298,12 +300,16 @@ impl Session {
         Ok(())
     }
 
-    /// Lets the session live its whole age again, in the store at once.
+    /// Lets the session live its whole age again, in the store at once. Does nothing for a new session, or with
+    /// [`fixed_lifetime`](crate::SessionsBuilder::fixed_lifetime).
     ///
     /// # Errors
     ///
     /// As [`reload`](Self::reload).
     pub async fn touch(&self) -> Result<(), SessionError> {
+        if self.is_gone() {
+            return Err(SessionError::Gone);
+        }
         self.shared().touch().await
     }
 
@@ -440,3 +446,25 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// How often a transaction is made again, each time because somebody else was faster: far more than dozens of writers
 /// need that each have their turn.
 const MAX_RUNS: u32 = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{MemoryStore, Sessions};
+
+    #[tokio::test]
+    async fn what_has_ended_says_so() {
+        let sessions = Sessions::builder(MemoryStore::default()).secret("key").build().unwrap();
+        let session = sessions.open(&http::Request::new(())).await.unwrap();
+        session.insert("user", "ada").unwrap();
+        sessions.commit(&session, &mut http::HeaderMap::new()).await.unwrap();
+        let other = sessions.load(&session.sid()).await.unwrap().unwrap();
+        other.touch().await.unwrap();
+        session.destroy().await.unwrap();
+        assert!(matches!(other.touch().await, Err(SessionError::Gone)));
+        assert!(matches!(other.reload().await, Err(SessionError::Gone)));
+        other.insert("user", "ben").unwrap();
+        assert!(matches!(other.save().await, Err(SessionError::Gone)));
+        other.discard();
+    }
+}

@@ -59,7 +59,8 @@ pub trait SocketExt {
     /// Returns the session of the socket's connection. In a handler of the socket, it is saved when that has ended;
     /// anywhere else, and for the session of another socket, [`Session::save`] does it.
     ///
-    /// A future that the handler spawns is not part of it.
+    /// A task that the handler spawns is not part of it: it calls this by itself, and [`Session::save`] or
+    /// [`Session::update`].
     ///
     /// # Panics
     ///
@@ -74,6 +75,9 @@ impl SocketExt for Socket {
 }
 
 /// Addresses all sockets of a session, on all servers of a cluster.
+///
+/// They are in a room, which is among [`Socket::rooms`]: a handler that leaves all rooms leaves this one, too. Its name is
+/// made from a hash of the id, as rooms are shown and the id is a secret.
 pub trait InSession {
     /// Addresses them.
     ///

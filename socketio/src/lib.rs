@@ -92,8 +92,3 @@ pub use server::{
 
 #[doc = include_str!("node.md")]
 pub mod node {}
-
-/// The README's example, compiled.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;
