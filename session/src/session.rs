@@ -427,12 +427,11 @@ impl fmt::Debug for Session {
     }
 }
 
-/// Changes that nobody is going to save would be lost in silence. What a handler or a response leaves behind was
-/// discarded on purpose.
+/// Changes that nobody is going to save would be lost in silence: of a handle that is nobody's but its holder's, or those
+/// that a task has made after its handler had ended. What was not to be saved was discarded on purpose.
 impl Drop for Unit {
     fn drop(&mut self) {
-        let unsaved = lock(&self.changes).as_ref().is_some_and(|changes| !changes.is_empty());
-        if unsaved && self.scope == Scope::Free {
+        if lock(&self.changes).as_ref().is_some_and(|changes| !changes.is_empty()) {
             tracing::warn!("changes of a session were dropped: call `save` outside of handlers and requests");
         }
     }

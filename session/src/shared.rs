@@ -279,6 +279,11 @@ impl Shared {
         lock(&self.sockets).retain(|other| other.upgrade().is_some_and(|other| other.id() != socket.id()));
     }
 
+    /// The sockets of it that are connected here.
+    pub(crate) fn sockets(&self) -> Vec<Socket> {
+        lock(&self.sockets).iter().filter_map(WeakSocket::upgrade).collect()
+    }
+
     /// Whether a socket of it is connected here.
     pub(crate) fn has_sockets(&self) -> bool {
         !lock(&self.sockets).is_empty()

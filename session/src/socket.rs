@@ -66,11 +66,22 @@ pub trait SocketExt {
     ///
     /// If the server has [no sessions](ServerBuilderExt::sessions).
     fn session(&self) -> Session;
+
+    /// Addresses all sockets of the same session in the same namespace, this one among them, on all servers of a cluster.
+    ///
+    /// # Panics
+    ///
+    /// As [`session`](Self::session).
+    fn in_session(&self) -> Broadcast;
 }
 
 impl SocketExt for Socket {
     fn session(&self) -> Session {
         session_of_handler(&Attached::of(self.handshake()).shared)
+    }
+
+    fn in_session(&self) -> Broadcast {
+        self.namespace_handle().in_session(&Attached::of(self.handshake()).shared.sid)
     }
 }
 

@@ -132,6 +132,11 @@ impl State {
         self.text.record().expect("what cannot be read is not taken over")
     }
 
+    /// Whether changes are being stored.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.work.is_some()
+    }
+
     /// Whether there is anything that a response must store.
     pub(crate) fn is_changed(&self) -> bool {
         self.changed

@@ -14,32 +14,25 @@ mod rooms;
 mod talk;
 mod visitor;
 
-use std::{
-    error::Error,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use pages::Pages;
-use session::{Changed, CookieOptions, InSession, MemoryStore, SameSite, ServerBuilderExt, Sessions, Sid};
+use session::{Changed, CookieOptions, MemoryStore, SameSite, ServerBuilderExt, Sessions, Sid};
 use socketio::Server;
 use visitor::VISITOR;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let month = Duration::from_secs(30 * 24 * 60 * 60);
-    // The sessions are made before the server that tells of them.
-    let server = Arc::new(OnceLock::new());
-    let teller = Arc::clone(&server);
     let sessions = Sessions::builder(MemoryStore::default())
         // The sessions are in memory, so the key need not outlive the process either.
         .secret(Sid::generate().as_str())
         .cookie(CookieOptions::default().max_age(month).same_site(SameSite::Lax))
-        .on_change(move |changed| tell_tabs(teller.get(), changed))
+        .on_change(tell_tabs)
         .build()?;
     let pages = Arc::new(Pages::new(bundle::client()?));
 
-    let built = Server::builder()
+    let server = Server::builder()
         .sessions(&sessions)
         .namespace("/", talk::namespace())
         .fallback(sessions.serve(move |request| {
@@ -47,10 +40,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
             async move { pages.answer(&request) }
         }))
         .build();
-    let server = server.get_or_init(|| built);
 
     tokio::select! {
-        served = examples::serve(server) => served?,
+        served = examples::serve(&server) => served?,
         interrupted = tokio::signal::ctrl_c() => interrupted?,
     }
     server.shutdown(Duration::from_secs(2)).await.ok();
@@ -58,8 +50,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// What one tab or page has changed, the visitor's other tabs show at once.
-fn tell_tabs(server: Option<&Server>, changed: &Changed<'_>) {
-    if let Some(server) = server.filter(|_| !changed.ended) {
-        server.in_session(changed.sid).emit(VISITOR, &changed.new.into()).ok();
+fn tell_tabs(changed: &Changed<'_>) {
+    if !changed.ended {
+        let visitor = changed.new.into();
+        changed.sockets().iter().for_each(|socket| drop(socket.emit(VISITOR, &visitor)));
     }
 }

@@ -12,19 +12,14 @@
 mod express;
 mod redis;
 
-use std::{
-    error::Error,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{error::Error, time::Duration};
 
 use engineio::{Config, cors::Cors};
 use express::Express;
 use redis::Redis;
 use serde::Serialize;
 use session::{
-    CookieOptions, InSession, RedisStore, SameSite, ServerBuilderExt, Session, Sessions, Sid, SocketExt,
-    Values,
+    CookieOptions, RedisStore, SameSite, ServerBuilderExt, Session, Sessions, Sid, SocketExt, Values,
 };
 use socketio::{Ack, Event, Namespace, Server, Socket};
 
@@ -48,28 +43,26 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let redis = Redis::start()?;
     let express = Express::start(&redis.url, secret.as_str(), &sockets)?;
 
-    let server = Arc::new(OnceLock::<Server>::new());
-    let teller = Arc::clone(&server);
     let sessions = Sessions::builder(RedisStore::connect(&redis.url).await?)
         .secret(secret.as_str())
         // As in Express. It is for sessions that begin here, of which there are none.
         .cookie(CookieOptions::default().max_age(Duration::from_secs(1800)).same_site(SameSite::Lax))
         // The page is of another port, which is another origin.
         .allow_origins([&express.url])
-        .on_change(move |changed| {
-            if let Some(server) = teller.get().filter(|_| !changed.ended) {
-                server.in_session(changed.sid).emit(SEEN, &changed.new.into()).ok();
+        .on_change(|changed| {
+            if !changed.ended {
+                let seen = changed.new.into();
+                changed.sockets().iter().for_each(|socket| drop(socket.emit(SEEN, &seen)));
             }
         })
         .build()?;
     // Browsers let the page read answers, and send the cookie along, only if told so.
     let cors = Cors::origin(&express.url)?.credentials(true)?;
-    let built = Server::builder()
+    let server = Server::builder()
         .engine(Config::default().cors(cors))
         .sessions(&sessions)
         .namespace("/", shop())
         .build();
-    let server = server.get_or_init(|| built);
 
     println!("Redis on {}, sockets on {sockets}; open the site:", redis.url);
     println!("listening on {}", express.url);
