@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::{Duration, SystemTime},
 };
@@ -30,6 +30,8 @@ pub(crate) struct Shared {
     /// When it was read and touched last, in milliseconds of [`Inner::now`].
     loaded: AtomicU64,
     touched: AtomicU64,
+    /// How often in a row somebody else was faster.
+    conflicts: AtomicU32,
     /// The sockets of the session in this process.
     sockets: Mutex<Vec<WeakSocket>>,
 }
@@ -66,6 +68,7 @@ impl Shared {
             turn: tokio::sync::Mutex::default(),
             loaded: AtomicU64::new(now),
             touched: AtomicU64::new(0),
+            conflicts: AtomicU32::new(0),
             sockets: Mutex::default(),
             inner: Arc::clone(inner),
         }
@@ -118,6 +121,7 @@ impl Shared {
             let Write { seen, record, lifetime, .. } = &write;
             match self.inner.store.replace(&self.sid, seen, record, *lifetime).await {
                 Ok(Replaced::Done) => {
+                    self.conflicts.store(0, Ordering::Relaxed);
                     let (old, new) = (seen.clone(), record.clone());
                     self.state().written(write);
                     self.note_touch();
@@ -128,7 +132,8 @@ impl Shared {
                     Ok(()) if attempt + 1 == MAX_ATTEMPTS => {
                         self.state().not_written(&write, &Failure::Conflict);
                     }
-                    Ok(()) => back_off(attempt).await,
+                    // Also for changes that are made again, outside of this loop.
+                    Ok(()) => back_off(self.conflicts.fetch_add(1, Ordering::Relaxed)).await,
                     Err(error) => return self.state().not_written(&write, &Failure::from(error)),
                 },
                 Err(error) => return self.state().not_written(&write, &Failure::from(error)),
@@ -348,10 +353,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// The first retry is immediate. Later ones wait at random, so that processes that got in each other's way do not do so
 /// again, and every other one does not, as it knows the newest state.
-async fn back_off(attempt: u32) {
-    if attempt % 2 == 1 {
-        let longest = (1 << attempt.div_ceil(2)).min(LONGEST_BACK_OFF);
-        tokio::time::sleep(Duration::from_micros(rand::random_range(longest / 2..=longest) * 1000)).await;
+async fn back_off(conflicts: u32) {
+    if conflicts % 2 == 1 {
+        let longest = (1 << conflicts.div_ceil(2).min(16)).min(LONGEST_BACK_OFF);
+        tokio::time::sleep(Duration::from_millis(rand::random_range(1..=longest))).await;
     }
 }
 
