@@ -138,11 +138,7 @@ async fn around_event(socket: Socket, event: IncomingEvent, next: Next) -> Outco
     }
     let (answer, session) = Handler::run(shared, next.run(event)).await;
     let saved = match session {
-        Some(session) if answer.is_error() => {
-            session.discard();
-            Ok(())
-        }
-        Some(session) => session.save().await,
+        Some(session) => session.conclude(!answer.is_error()).await,
         None => Ok(()),
     };
     if let Touch::Packets { min_interval } = shared.inner.config.touch {
@@ -157,7 +153,7 @@ async fn around_event(socket: Socket, event: IncomingEvent, next: Next) -> Outco
 async fn around_occasion(socket: Socket, handlers: impl Future<Output = ()>) -> Result<(), SessionError> {
     let shared = &Attached::of(socket.handshake()).shared;
     match Handler::run(shared, handlers).await {
-        ((), Some(session)) => session.save().await,
+        ((), Some(session)) => session.conclude(true).await,
         ((), None) => Ok(()),
     }
 }
