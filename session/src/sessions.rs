@@ -243,9 +243,9 @@ impl Sessions {
 }
 
 impl Inner {
-    /// Milliseconds since this was made: small enough for an atomic number.
+    /// Milliseconds since this was made: small enough for an atomic number. Never zero, which stands for never.
     pub(crate) fn now(&self) -> u64 {
-        self.started.elapsed().as_millis().try_into().unwrap_or(u64::MAX)
+        self.started.elapsed().as_millis().try_into().unwrap_or(u64::MAX).max(1)
     }
 
     /// Whether so much time has gone by since `then`, a time of [`now`](Self::now).

@@ -274,8 +274,7 @@ impl Shared {
     }
 
     fn note_touch(&self) {
-        // Never zero, which is where it begins.
-        self.touched.store(self.inner.now().max(1), Ordering::Relaxed);
+        self.touched.store(self.inner.now(), Ordering::Relaxed);
     }
 
     /// Notes a socket of the session; one of a session that has ended is treated as that policy says.
