@@ -1,7 +1,8 @@
 //! A site without a network, and a store that counts, fails and is slow when told to.
 
-#![allow(dead_code, clippy::unwrap_used, reason = "every test file uses a part of it")]
+#![allow(dead_code, unused_imports, clippy::unwrap_used, reason = "every test file uses a part of it")]
 
+pub(crate) mod client;
 pub(crate) mod spy;
 
 use std::{future::Future, pin::Pin};
@@ -10,6 +11,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
 use session::{RequestExt as _, Session, Sessions, SessionsBuilder, Sid};
 
+pub(crate) use client::Client;
 pub(crate) use spy::Spy;
 
 pub(crate) const SECRET: &str = "keyboard cat";
