@@ -156,7 +156,7 @@ async fn who_came_without_a_cookie_need_not_show_one() {
 
 #[tokio::test(start_paused = true)]
 async fn polls_renew_the_cookie_if_it_rolls() {
-    let scene = Scene::new(|sessions| sessions.rolling(true)).await;
+    let scene = Scene::new(|sessions| sessions.rolling(true).touch(session::Touch::Never)).await;
     let cookie = [("cookie", &scene.cookie[..])];
     let open = open_polling(&scene.server, &cookie).await;
     assert_eq!(open.cookies(), [&scene.cookie]);

@@ -176,6 +176,7 @@ async fn the_handle_of_a_handler_is_one_and_outlives_it_as_a_free_one() {
     assert_eq!(client.ask("keep", ()).await, "[null]");
     assert_eq!((scene.stored("a").await, scene.stored("b").await), (Some(json!(1)), Some(json!(1))));
     let session = kept.recv().await.unwrap();
+    assert_eq!(session.get::<u8>("a").unwrap(), Some(1));
     assert_eq!(client.ask("set", ("a", 2)).await, r#"["set"]"#);
     assert_eq!(session.get::<u8>("a").unwrap(), Some(2), "the newest state");
     session.insert("c", &3).unwrap();
@@ -189,8 +190,11 @@ async fn what_a_handler_stopped_to_save_is_saved_at_its_end() {
     let root = Namespace::new().on("impatient", async |socket: Socket, _: Value| {
         let session = socket.session();
         session.insert("a", &1).unwrap();
-        let saved = tokio::time::timeout(SECOND, session.save()).await;
-        session.insert("b", &2).unwrap();
+        let meanwhile = async {
+            tokio::time::sleep(SECOND / 2).await;
+            session.insert("b", &2).unwrap();
+        };
+        let (saved, ()) = tokio::join!(tokio::time::timeout(SECOND, session.save()), meanwhile);
         Ack(saved.is_ok())
     });
     let scene = Scene::with(|sessions| sessions, root).await;
