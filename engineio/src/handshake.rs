@@ -2,9 +2,9 @@
 
 use std::{net::SocketAddr, pin::Pin, sync::Arc, time::SystemTime};
 
-use ::http::{Extensions, HeaderMap, StatusCode};
+use ::http::{HeaderMap, StatusCode};
 
-use crate::http::RequestHead;
+use crate::{Extensions, http::RequestHead};
 
 /// The request that opened a connection, and what hooks attached to it.
 ///
@@ -34,7 +34,7 @@ impl Handshake {
             remote_addr,
             secure,
             issued,
-            extensions: Extensions::new(),
+            extensions: Extensions::default(),
             response_headers: HeaderMap::new(),
         }
     }

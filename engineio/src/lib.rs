@@ -73,6 +73,7 @@ pub mod websocket;
 
 mod config;
 mod error;
+mod extensions;
 mod handshake;
 mod message;
 mod server;
@@ -82,6 +83,7 @@ pub use bytestring::ByteString;
 
 pub use config::Config;
 pub use error::{CloseReason, SendError};
+pub use extensions::Extensions;
 pub use handshake::{Handshake, HandshakeHook, Refusal};
 pub use http::RequestHead;
 pub use message::{Message, Outgoing};

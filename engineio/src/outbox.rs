@@ -25,6 +25,7 @@ impl Outbox {
     ///
     /// # Errors
     /// [`SendError::Full`].
+    #[inline]
     pub fn push_all(&mut self, messages: impl IntoIterator<Item = Outgoing>) -> Result<(), SendError> {
         if self.is_full() {
             return Err(SendError::Full);
@@ -34,14 +35,28 @@ impl Outbox {
     }
 
     /// Adds messages whatever the limit, for what is bounded elsewhere.
+    #[inline]
     pub fn force_push_all(&mut self, messages: impl IntoIterator<Item = Outgoing>) {
-        for message in messages {
+        messages.into_iter().for_each(|message| {
             self.bytes += cost(&message);
+            if self.queue.len() == self.queue.capacity() && self.queue.len() >= KEPT_CAPACITY {
+                self.grow();
+            }
             self.queue.push_back(message);
-        }
+        });
+    }
+
+    /// Who sends more than a few sends many: makes room for them at once. Memory of its own is found faster than what
+    /// there is grows, as allocators keep what a thread has freed at hand for new memory only.
+    #[cold]
+    fn grow(&mut self) {
+        let mut larger = VecDeque::with_capacity(BURST.max(2 * self.queue.len()));
+        larger.append(&mut self.queue);
+        self.queue = larger;
     }
 
     /// Takes the oldest message.
+    #[inline]
     pub fn pop(&mut self) -> Option<Outgoing> {
         let message = self.queue.pop_front()?;
         self.bytes -= cost(&message);
@@ -76,6 +91,9 @@ fn cost(message: &Outgoing) -> usize {
 
 /// Messages for which room is kept while the outbox is empty: what an answer with an attachment needs.
 const KEPT_CAPACITY: usize = 4;
+
+/// Messages for which there is room at least, once there are more than that.
+const BURST: usize = 16;
 
 #[cfg(test)]
 mod tests {

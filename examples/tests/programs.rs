@@ -24,6 +24,13 @@ fn limits() {
     conformance::javascript::run("examples/limits.test.mjs", &environment);
 }
 
+/// Its test starts it, as it has more addresses than one, and ends it as Ctrl-C does.
+#[test]
+fn express_login() {
+    let environment = [("EXPRESS_LOGIN_PROGRAM", env!("CARGO_BIN_EXE_express_login"))];
+    conformance::javascript::run("examples/express_login.test.mjs", &environment);
+}
+
 // Each with the variable in which its test finds the address.
 programs! {
     acks: "ACKS",

@@ -4,19 +4,18 @@ const FIRST_ROOM = "lobby";
 const TYPING_PAUSE = 1500;
 
 const element = (id) => document.getElementById(id);
-const socket = io({ autoConnect: false });
-/** Tells this visitor's other tabs that the session has changed. */
-const otherTabs = new BroadcastChannel("session");
+const socket = io({ autoConnect: false, reconnectionDelay: 100 });
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 
 let user = null;
 let room = null;
 const typing = new Map();
 
-// --- session, over HTTP -----------------------------------------------------
+// --- session ------------------------------------------------------------------
 
 async function refreshSession() {
-  showSession(await (await fetch("/session")).json());
+  const response = await fetch("/session").catch(() => null);
+  if (response?.ok) showSession(await response.json());
 }
 
 async function changeSession(path, body = {}) {
@@ -29,24 +28,20 @@ async function changeSession(path, body = {}) {
   element("session-error").textContent = answer.error ?? "";
   if (!response.ok) return;
   showSession(answer);
-  otherTabs.postMessage("changed");
-  reconnect();
+  // The session is another one now. The server ends the sockets of the old one; this tab need not wait for that.
+  socket.disconnect().connect();
 }
 
-function showSession({ name, visits }) {
+function showSession({ name, visits, messages }) {
   user = name;
-  element("visits").textContent = visits === 1 ? "This is your first visit." : `This is your visit number ${visits}.`;
+  element("visits").textContent = visits;
+  element("sent").textContent = messages;
   element("user").textContent = name ?? "";
   element("login-form").hidden = name !== null;
   element("logout-form").hidden = name === null;
   const message = element("message");
   message.disabled = element("message-form").querySelector("button").disabled = name === null;
   message.placeholder = name === null ? "Log in to write" : "Write a message";
-}
-
-/** The server reads the session when a connection opens, so a changed one needs a new connection. */
-function reconnect() {
-  socket.disconnect().connect();
 }
 
 element("login-form").addEventListener("submit", (event) => {
@@ -59,10 +54,8 @@ element("logout-form").addEventListener("submit", (event) => {
   changeSession("/logout");
 });
 
-otherTabs.addEventListener("message", async () => {
-  await refreshSession();
-  reconnect();
-});
+/** Another tab, or this one, has changed the session. */
+socket.on("session", showSession);
 
 // --- connection -------------------------------------------------------------
 
@@ -75,13 +68,19 @@ function showTransport() {
   showStatus("connected", `connected by ${socket.io.engine.transport.name}`);
 }
 
-socket.on("connect", () => {
+socket.on("connect", async () => {
   showTransport();
   socket.io.engine.once("upgrade", showTransport);
+  await refreshSession();
   // After a reconnect too: the room's messages are sent again, so nothing that was missed is missing.
   enter(room ?? roomInAddress());
 });
-socket.on("disconnect", () => showStatus("offline", "connection lost, trying again"));
+socket.on("disconnect", (reason) => {
+  if (reason === "io client disconnect") return;
+  showStatus("offline", "connection lost, trying again");
+  // Perhaps another tab has logged out.
+  refreshSession();
+});
 socket.on("connect_error", () => showStatus("offline", "no connection, trying again"));
 
 // --- rooms ------------------------------------------------------------------
@@ -234,5 +233,4 @@ function hue(name) {
   return sum;
 }
 
-await refreshSession();
 socket.connect();

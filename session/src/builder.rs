@@ -135,7 +135,10 @@ impl SessionsBuilder {
     }
 
     /// Hears of values that have changed in sessions that are live in this process, and of the end of such sessions,
-    /// whoever caused it. It must not block.
+    /// whoever caused it: handlers, pages, other processes, Express. A session is live while a socket is connected or a
+    /// request is being answered. It must not block.
+    ///
+    /// The [guide](crate::guide#telling-the-other-tabs) shows how it tells the sockets.
     pub fn on_change(mut self, hook: impl Fn(&Changed<'_>) + Send + Sync + 'static) -> Self {
         self.config.on_change = Some(Arc::new(hook));
         self
@@ -153,7 +156,8 @@ impl SessionsBuilder {
         self
     }
 
-    /// Sets where browsers claim [tickets](crate::Ticket). Default: `/session/refresh`.
+    /// Sets where browsers claim [tickets](crate::Ticket): a path that [`Sessions::serve`] or the tower layer gets to see.
+    /// Default: `/session/refresh`.
     pub fn refresh_path(mut self, path: &str) -> Self {
         self.config.refresh_path = path.into();
         self

@@ -21,6 +21,11 @@
 //! Cookies and records are those of express-session and its stores, so both may serve one site. The Express side needs
 //! `resave: false`; otherwise it overwrites sessions that it has only read.
 //!
+//! The [`guide`] has it all: Express and Rust on one Redis, proxies, policies, logins over a socket, security.
+//!
+//! Features: `redis` for `RedisStore`, which shares sessions with connect-redis and between processes; `tower` for
+//! `SessionLayer`, which an axum `Router` can wear.
+//!
 //! ```no_run
 //! use std::time::Duration;
 //! use session::{CookieOptions, MemoryStore, SameSite, ServerBuilderExt, Sessions, SocketExt};
@@ -41,6 +46,7 @@
 //! }
 //! ```
 
+mod auto_save;
 mod builder;
 mod changes;
 mod cookie;
@@ -65,6 +71,14 @@ mod ticket;
 #[cfg(feature = "tower")]
 mod tower;
 mod values;
+
+#[doc = include_str!("guide.md")]
+pub mod guide {}
+
+/// The README's examples, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
 
 pub use builder::{ConfigError, SessionsBuilder};
 pub use cookie::{CookieOptions, CookieState, InvalidCookie, Priority, SameSite};

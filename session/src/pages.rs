@@ -4,7 +4,7 @@ use std::{future::Future, sync::Arc};
 
 use bytes::Bytes;
 use engineio::IsSecure;
-use http::{HeaderValue, Request, Response, StatusCode, header, request, uri::Scheme};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header, request, uri::Scheme};
 
 use crate::{RequestFacts, Session, SessionError, Sessions};
 
@@ -95,7 +95,9 @@ impl Sessions {
         let (path, trust) = (parts.uri.path(), self.inner.config.trust_proxy);
         let facts = RequestFacts::new(path, &parts.headers, tls, trust);
         let mut claimed = Response::new(B::default());
-        if let Some(status) = self.claim_ticket(&facts, parts.uri.query(), claimed.headers_mut()).await {
+        if parts.method == Method::POST
+            && let Some(status) = self.claim_ticket(&facts, parts.uri.query(), claimed.headers_mut()).await
+        {
             *claimed.status_mut() = status;
             claimed.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
             return Err(claimed);

@@ -7,6 +7,8 @@ use serde_json::value::RawValue;
 use socketio::Socket;
 
 /// When a live session is read again, beyond handshakes and requests for pages, which always read it.
+///
+/// If it cannot be read before an event, the event is not handled; its acknowledgement is an error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reload {
     /// Before each event, which costs one question to the store.
@@ -48,7 +50,7 @@ pub enum Touch {
 /// cookie, so that a client that came back at once would do so as nobody. Meanwhile handlers find the session empty.
 #[derive(Clone)]
 pub enum OnEnd {
-    /// Only this is called, for each socket.
+    /// Only this is called, for each socket, without a grace. The socket stays open unless it is closed there.
     Callback(Arc<dyn Fn(&Socket) + Send + Sync>),
     /// The connection is ended for good: clients do not come back by themselves.
     Disconnect {

@@ -28,7 +28,8 @@ use crate::{
 /// | anywhere else | [`save`](Self::save), [`update`](Self::update) or [`Sessions::commit`](crate::Sessions::commit) |
 ///
 /// A handler or request sees the session as it was when it first looked, and its own changes; all others see those when
-/// it has ended. A handle from anywhere else sees the newest state until it changes something. Changes are put over
+/// it has ended. A handle from anywhere else sees the newest state until it changes something; so does one that outlives
+/// its handler or response, and what it changes then must be saved like that. Changes are put over
 /// whatever the session has become meanwhile, name by name: no other's change is lost. Where two have set the same
 /// value, [`OnConflict`](crate::OnConflict) decides; to count, use [`update`](Self::update).
 ///
@@ -149,7 +150,7 @@ impl Session {
         self.values().get(key)
     }
 
-    /// Returns all values as they are now.
+    /// Returns all values as this handle sees them.
     pub fn values(&self) -> Values {
         self.view().values
     }
@@ -197,7 +198,8 @@ impl Session {
     }
 
     /// Gives this session a life of its own length, from each use on; `None`: until the browser is closed. It is saved
-    /// like a value, and the browser learns of it with the next response. Zero ends the session when it is saved.
+    /// like a value, in whole milliseconds, and the browser learns of it with the next response. Zero ends the session when
+    /// it is saved.
     pub fn set_max_age(&self, max_age: Option<Duration>) {
         self.change(|record| record.cookie.set_max_age(max_age, SystemTime::now()));
     }
@@ -306,12 +308,16 @@ impl Session {
         Ok(())
     }
 
-    /// Lets the session live its whole age again, in the store at once.
+    /// Lets the session live its whole age again, in the store at once. Does nothing for a new session, or with
+    /// [`fixed_lifetime`](crate::SessionsBuilder::fixed_lifetime).
     ///
     /// # Errors
     ///
     /// As [`reload`](Self::reload).
     pub async fn touch(&self) -> Result<(), SessionError> {
+        if self.is_gone() {
+            return Err(SessionError::Gone);
+        }
         self.shared().touch().await
     }
 
@@ -359,7 +365,7 @@ impl Session {
 
     /// Saves before a response. Where the store has failed, the changes are dropped: the response says so.
     pub(crate) async fn save_for_response(&self) -> Result<(), SessionError> {
-        match self.conclude(true).await {
+        match self.conclude().await {
             // A page may end its own session.
             Err(SessionError::Gone) => Ok(()),
             // What is put into a session that nobody can come back to is of use for this one response.
@@ -368,14 +374,23 @@ impl Session {
         }
     }
 
-    /// The handler or request has ended: saves what it has changed, or drops it if it has failed.
-    pub(crate) async fn conclude(&self, succeeded: bool) -> Result<(), SessionError> {
-        let saved = if succeeded { self.save().await } else { Ok(()) };
-        if !succeeded || saved.is_err() {
+    /// The handler or request has ended: saves what it has changed.
+    pub(crate) async fn conclude(&self) -> Result<(), SessionError> {
+        let saved = self.save().await;
+        if saved.is_err() {
             self.discard();
         }
-        self.unit.released.store(true, Ordering::Relaxed);
+        self.release();
         saved
+    }
+
+    /// Who still has the handle sees the newest state, and saves by itself.
+    pub(crate) fn release(&self) {
+        let mut changes = lock(&self.unit.changes);
+        if changes.as_ref().is_some_and(Changes::is_empty) {
+            *changes = None;
+        }
+        self.unit.released.store(true, Ordering::Relaxed);
     }
 
     /// Whether something was saved by this handle.
@@ -461,12 +476,11 @@ impl fmt::Debug for Session {
     }
 }
 
-/// Changes that nobody is going to save would be lost in silence. What a handler or a response leaves behind was
-/// discarded on purpose.
+/// Changes that nobody is going to save would be lost in silence: of a handle that is nobody's but its holder's, or those
+/// that a task has made after its handler had ended. What was not to be saved was discarded on purpose.
 impl Drop for Unit {
     fn drop(&mut self) {
-        let unsaved = lock(&self.changes).as_ref().is_some_and(|changes| !changes.is_empty());
-        if unsaved && (self.scope == Scope::Free || self.released.load(Ordering::Relaxed)) {
+        if lock(&self.changes).as_ref().is_some_and(|changes| !changes.is_empty()) {
             tracing::warn!("changes of a session were dropped: call `save` outside of handlers and requests");
         }
     }
@@ -480,3 +494,25 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// How often a transaction is made again, each time because somebody else was faster: far more than dozens of writers
 /// need that each have their turn.
 const MAX_RUNS: u32 = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{MemoryStore, Sessions};
+
+    #[tokio::test]
+    async fn what_has_ended_says_so() {
+        let sessions = Sessions::builder(MemoryStore::default()).secret("key").build().unwrap();
+        let session = sessions.open(&http::Request::new(())).await.unwrap();
+        session.insert("user", "ada").unwrap();
+        sessions.commit(&session, &mut http::HeaderMap::new()).await.unwrap();
+        let other = sessions.load(&session.sid()).await.unwrap().unwrap();
+        other.touch().await.unwrap();
+        session.destroy().await.unwrap();
+        assert!(matches!(other.touch().await, Err(SessionError::Gone)));
+        assert!(matches!(other.reload().await, Err(SessionError::Gone)));
+        other.insert("user", "ben").unwrap();
+        assert!(matches!(other.save().await, Err(SessionError::Gone)));
+        other.discard();
+    }
+}

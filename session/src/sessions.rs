@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    error::Error,
     fmt,
     sync::{Arc, OnceLock},
     time::{Duration, SystemTime},
@@ -9,11 +10,12 @@ use std::{
 
 use engineio::IsSecure;
 use http::{HeaderMap, HeaderValue, Request, header, uri::Scheme};
+use socketio::Socket;
 use tokio::time::Instant;
 
 use crate::{
-    CookieState, InvalidCookie, RequestFacts, Session, SessionError, SessionsBuilder, Sid, Store, StoreError,
-    Stored, Values,
+    CookieState, InvalidCookie, Observer, RequestFacts, Session, SessionError, SessionsBuilder, Sid, Store,
+    StoreError, Stored, Values,
     builder::Config,
     cookie,
     live::Live,
@@ -65,7 +67,6 @@ pub(crate) struct Inner {
 }
 
 /// A live session has been changed, or has ended, here or by others.
-#[derive(Debug)]
 pub struct Changed<'a> {
     /// The id.
     pub sid: &'a Sid,
@@ -75,15 +76,28 @@ pub struct Changed<'a> {
     pub new: &'a Values,
     /// Whether it has ended: destroyed, replaced or expired.
     pub ended: bool,
+    shared: &'a Shared,
 }
 
 impl Changed<'_> {
+    /// The sockets of the session in this process. Others have this called for theirs.
+    pub fn sockets(&self) -> Vec<Socket> {
+        self.shared.sockets()
+    }
+
     /// Names of the values that are not what they were.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         let Changed { old, new, .. } = self;
         let set = new.iter().filter(|(key, json)| old.json(key).is_none_or(|old| old.get() != json.get()));
         let removed = old.iter().filter(|(key, _)| new.json(key).is_none());
         set.chain(removed).map(|(key, _)| key)
+    }
+}
+
+/// Shows neither the id nor the values.
+impl fmt::Debug for Changed<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Changed").field("ended", &self.ended).finish_non_exhaustive()
     }
 }
 
@@ -133,7 +147,7 @@ impl Sessions {
                 Ok(Some(shared)) => return Ok(Session::new(shared, scope)),
                 Ok(None) => {}
                 Err(error) if self.inner.config.fail_open => {
-                    tracing::error!(error = &error as &dyn std::error::Error, "going on without a session");
+                    tracing::error!(error = &error as &dyn Error, "going on without a session");
                     let shared = self.inner.begin(request);
                     shared.state().unannounced();
                     return Ok(Session::new(shared, Scope::Request { secure: false }));
@@ -328,7 +342,7 @@ impl Inner {
             if let Touch::Heartbeat { min_interval } = self.config.touch {
                 tokio::spawn(keep_alive(Arc::downgrade(self), min_interval));
             }
-            let observer: Arc<dyn crate::Observer> = self.live.clone();
+            let observer: Arc<dyn Observer> = self.live.clone();
             let watched =
                 self.config.reload == Reload::OnInvalidation && self.store.watch(Arc::downgrade(&observer));
             if watched {
@@ -355,7 +369,7 @@ impl Inner {
         let (old, ended) = (values(old), new.is_none());
         let new = new.map(values).unwrap_or_default();
         if ended || old != new {
-            hook(&Changed { sid: &shared.sid, old: &old, new: &new, ended });
+            hook(&Changed { sid: &shared.sid, old: &old, new: &new, ended, shared });
         }
     }
 
@@ -410,24 +424,28 @@ impl fmt::Debug for Inner {
 /// Reads sessions again that others have changed, as long as there is anybody who wants to know.
 async fn follow_changes(live: Arc<Live>) {
     while let Some(stale) = live.next_stale().await {
-        for some in stale.chunks(READ_TOGETHER) {
-            let reloads = some.iter().map(|shared| async move {
-                match shared.reload().await {
-                    Ok(()) | Err(SessionError::Gone) => None,
-                    Err(error) => Some((shared, error)),
+        // While a save is under way, the store answers that with what others have stored.
+        let (busy, idle): (Vec<_>, Vec<_>) = stale.into_iter().partition(|shared| shared.state().is_busy());
+        let mut pause = PAUSE;
+        let mut again: Vec<_> = busy.iter().map(|shared| &shared.sid).collect();
+        for some in idle.chunks(READ_TOGETHER) {
+            let reloads = futures_util::future::join_all(some.iter().map(|shared| shared.reload())).await;
+            for (shared, reloaded) in some.iter().zip(reloads) {
+                match reloaded {
+                    Ok(()) | Err(SessionError::Gone) => {}
+                    Err(error) => {
+                        tracing::warn!(
+                            error = &error as &dyn Error,
+                            "a changed session could not be read yet"
+                        );
+                        again.push(&shared.sid);
+                        pause = PATIENCE;
+                    }
                 }
-            });
-            let failed = futures_util::future::join_all(reloads).await;
-            let failed: Vec<_> = failed.into_iter().flatten().collect();
-            if let Some((_, error)) = failed.first() {
-                tracing::warn!(
-                    error = error as &dyn std::error::Error,
-                    "changed sessions could not be read yet"
-                );
-                tokio::time::sleep(PATIENCE).await;
-                failed.iter().for_each(|(shared, _)| crate::Observer::changed(&*live, &shared.sid));
             }
         }
+        tokio::time::sleep(pause).await;
+        again.iter().for_each(|sid| live.changed(sid));
     }
 }
 
@@ -450,6 +468,9 @@ const UNWATCHED_AGE: Duration = Duration::from_secs(30);
 
 /// Sessions that are read at the same time when many have changed, so that nobody else has to wait for the store.
 const READ_TOGETHER: usize = 64;
+
+/// What has changed again within this time is read once.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Between attempts to read what has changed while the store fails.
 const PATIENCE: Duration = Duration::from_millis(250);

@@ -294,6 +294,11 @@ impl Shared {
         lock(&self.sockets).retain(|other| other.upgrade().is_some_and(|other| other.id() != socket.id()));
     }
 
+    /// The sockets of it that are connected here.
+    pub(crate) fn sockets(&self) -> Vec<Socket> {
+        lock(&self.sockets).iter().filter_map(WeakSocket::upgrade).collect()
+    }
+
     /// Whether a socket of it is connected here.
     pub(crate) fn has_sockets(&self) -> bool {
         !lock(&self.sockets).is_empty()
@@ -342,7 +347,7 @@ impl Drop for Shared {
 /// Takes changes back that nobody waits for any more, stored or not.
 struct Withdrawal<'a> {
     shared: &'a Shared,
-    id: u64,
+    id: u32,
 }
 
 impl Drop for Withdrawal<'_> {

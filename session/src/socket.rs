@@ -1,15 +1,14 @@
 //! Sessions in the handlers of sockets: found, saved, and followed to their end.
 
-use std::{cell::OnceCell, fmt, sync::Arc};
-
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
-use socketio::{
-    Acknowledge, Answer, Broadcast, IncomingEvent, Namespace, NamespaceHandle, Next, Reply, Room, Server,
-    ServerBuilder, Socket,
-};
+use socketio::{Broadcast, Namespace, NamespaceHandle, Room, Server, ServerBuilder, Socket};
 
-use crate::{Session, SessionError, Sessions, Sid, Touch, hook::Attached, session::Scope, shared::Shared};
+use crate::{
+    Session, Sessions, Sid,
+    auto_save::{around_event, around_occasion, session_of_handler},
+    hook::Attached,
+};
 
 /// Gives a server sessions.
 pub trait ServerBuilderExt {
@@ -60,23 +59,36 @@ pub trait SocketExt {
     /// Returns the session of the socket's connection. In a handler of the socket, it is saved when that has ended;
     /// anywhere else, and for the session of another socket, [`Session::save`] does it.
     ///
-    /// A future that the handler spawns is not part of it.
+    /// A task that the handler spawns is not part of it: it calls this by itself, and [`Session::save`] or
+    /// [`Session::update`].
     ///
     /// # Panics
     ///
     /// If the server has [no sessions](ServerBuilderExt::sessions).
     fn session(&self) -> Session;
+
+    /// Addresses all sockets of the same session in the same namespace, this one among them, on all servers of a cluster.
+    ///
+    /// # Panics
+    ///
+    /// As [`session`](Self::session).
+    fn in_session(&self) -> Broadcast;
 }
 
 impl SocketExt for Socket {
     fn session(&self) -> Session {
-        let shared = &Attached::of(self.handshake()).shared;
-        let own = HANDLER.try_with(|handler| handler.session(shared));
-        own.ok().flatten().unwrap_or_else(|| Session::new(Arc::clone(shared), Scope::Free))
+        session_of_handler(&Attached::of(self.handshake()).shared)
+    }
+
+    fn in_session(&self) -> Broadcast {
+        self.namespace_handle().in_session(&Attached::of(self.handshake()).shared.sid)
     }
 }
 
 /// Addresses all sockets of a session, on all servers of a cluster.
+///
+/// They are in a room, which is among [`Socket::rooms`]: a handler that leaves all rooms leaves this one, too. Its name is
+/// made from a hash of the id, as rooms are shown and the id is a secret.
 pub trait InSession {
     /// Addresses them.
     ///
@@ -112,7 +124,7 @@ fn room(sid: &Sid) -> Room {
 }
 
 /// As many as no two sessions share by chance.
-const ROOM_BYTES: usize = 15;
+const ROOM_BYTES: usize = 12;
 
 /// What is first in, and around, every namespace.
 fn namespace() -> Namespace {
@@ -127,99 +139,6 @@ fn namespace() -> Namespace {
             Attached::of(socket.handshake()).shared.detach(&socket);
             std::future::ready(())
         })
-        .event_middleware(around_event)
+        .event_middleware(|socket, event, next| around_event(&socket, event, next))
         .lifecycle_middleware(around_occasion)
-}
-
-async fn around_event(socket: Socket, event: IncomingEvent, next: Next) -> Outcome {
-    let shared = &Attached::of(socket.handshake()).shared;
-    if let Err(error) = before(shared).await {
-        return Outcome::Failed(error);
-    }
-    let (answer, session) = Handler::run(shared, next.run(event)).await;
-    let saved = match session {
-        Some(session) => session.conclude(!answer.is_error()).await,
-        None => Ok(()),
-    };
-    if let Touch::Packets { min_interval } = shared.inner.config.touch {
-        shared.touch_in_background(min_interval);
-    }
-    match saved {
-        Ok(()) => Outcome::Answered(answer),
-        Err(error) => Outcome::Failed(error),
-    }
-}
-
-async fn around_occasion(socket: Socket, handlers: impl Future<Output = ()>) -> Result<(), SessionError> {
-    let shared = &Attached::of(socket.handshake()).shared;
-    match Handler::run(shared, handlers).await {
-        ((), Some(session)) => session.conclude(true).await,
-        ((), None) => Ok(()),
-    }
-}
-
-/// Reads the session again if the policy asks for it. One that has ended is no reason not to handle the event.
-async fn before(shared: &Shared) -> Result<(), SessionError> {
-    let Some(age) = shared.inner.max_age() else { return Ok(()) };
-    match shared.reload_if_older(age).await {
-        Err(SessionError::Gone) => Ok(()),
-        other => other,
-    }
-}
-
-tokio::task_local! {
-    static HANDLER: Handler;
-}
-
-/// A handler at work: the session that it is given is saved after it.
-struct Handler {
-    /// Which session that is: its address, only to be compared.
-    of: usize,
-    session: OnceCell<Session>,
-}
-
-impl Handler {
-    /// Runs `work`, and returns the session that it has used.
-    async fn run<T>(shared: &Arc<Shared>, work: impl Future<Output = T>) -> (T, Option<Session>) {
-        let handler = Self { of: Arc::as_ptr(shared).addr(), session: OnceCell::new() };
-        HANDLER
-            .scope(handler, async {
-                let output = work.await;
-                (output, HANDLER.with(|handler| handler.session.get().cloned()))
-            })
-            .await
-    }
-
-    fn session(&self, shared: &Arc<Shared>) -> Option<Session> {
-        let own = self.of == Arc::as_ptr(shared).addr();
-        own.then(|| {
-            let begin = || Session::new(Arc::clone(shared), Scope::Handler);
-            self.session.get_or_init(begin).clone()
-        })
-    }
-}
-
-/// What becomes of an event.
-enum Outcome {
-    Answered(Answer),
-    /// The session could not be read or saved.
-    Failed(SessionError),
-}
-
-impl Reply for Outcome {
-    fn answer(self, ack: Acknowledge<'_>) -> Answer {
-        match self {
-            Self::Answered(answer) => answer,
-            Self::Failed(error) => ack.failure(&Unsaved(error)),
-        }
-    }
-}
-
-/// The client learns what has failed, not how.
-struct Unsaved(SessionError);
-
-impl fmt::Display for Unsaved {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "session not saved: {}", self.0)
-    }
 }

@@ -38,20 +38,27 @@ pub(crate) struct State {
     standing: Standing,
     /// What the store held when last seen; of a new session, what it is to hold.
     text: Stored,
-    /// Changes that their makers have finished and that are not stored yet, oldest first.
-    pending: Vec<Pending>,
-    /// Pending changes that will not be stored, until their makers ask.
-    failed: Vec<(u64, Failed)>,
-    next: u64,
+    /// What is being stored; a session that is idle has none.
+    work: Option<Box<Work>>,
+    /// Of the next changes; never used twice while anybody knows it, whoever may still hold an old one.
+    next: u32,
     /// A new session has been changed.
     changed: bool,
     /// The stored session has changed since the browser last got its cookie.
     cookie_due: bool,
 }
 
+#[derive(Debug, Default)]
+struct Work {
+    /// Changes that their makers have finished and that are not stored yet, oldest first.
+    pending: Vec<Pending>,
+    /// Pending changes that will not be stored, until their makers ask.
+    failed: Vec<(u32, Failed)>,
+}
+
 #[derive(Debug)]
 struct Pending {
-    id: u64,
+    id: u32,
     changes: Changes,
     /// How to go on when somebody else has changed the session.
     on_conflict: OnOvertaken,
@@ -84,7 +91,7 @@ pub(crate) struct Write {
     pub(crate) record: Stored,
     pub(crate) lifetime: Lifetime,
     /// The changes in it.
-    batch: Vec<u64>,
+    batch: Vec<u32>,
 }
 
 /// What has become of changes.
@@ -107,8 +114,7 @@ impl State {
     }
 
     fn new(standing: Standing, text: Stored) -> Self {
-        let (pending, failed) = (Vec::new(), Vec::new());
-        Self { standing, text, pending, failed, next: 0, changed: false, cookie_due: false }
+        Self { standing, text, work: None, next: 0, changed: false, cookie_due: false }
     }
 
     pub(crate) fn standing(&self) -> Standing {
@@ -123,11 +129,16 @@ impl State {
     pub(crate) fn current(&self, policy: &OnConflict) -> Record {
         let merge =
             |record: Record, pending: &Pending| pending.changes.apply(&record, policy).unwrap_or(record);
-        self.pending.iter().fold(self.record(), merge)
+        self.pending().iter().fold(self.record(), merge)
     }
 
     fn record(&self) -> Record {
         self.text.record().expect("what cannot be read is not taken over")
+    }
+
+    /// Whether changes are being stored.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.work.is_some()
     }
 
     /// Whether there is anything that a response must store.
@@ -155,34 +166,37 @@ impl State {
         changes: Changes,
         on_conflict: OnOvertaken,
         policy: &OnConflict,
-    ) -> Option<u64> {
+    ) -> Option<u32> {
         if on_conflict == OnOvertaken::Again && !changes.are_of(&self.current(policy)) {
             return None;
         }
         let id = self.next;
-        self.next += 1;
-        self.pending.push(Pending { id, changes, on_conflict, in_flight: false, abandoned: false });
+        self.next = id.wrapping_add(1);
+        let work = self.work.get_or_insert_default();
+        work.pending.push(Pending { id, changes, on_conflict, in_flight: false, abandoned: false });
         Some(id)
     }
 
     /// Nobody waits for these changes any more: takes them back, unless they may be stored already.
-    pub(crate) fn withdraw(&mut self, id: u64) {
-        self.failed.retain(|(failed, _)| *failed != id);
-        match self.pending.iter_mut().find(|pending| pending.id == id) {
+    pub(crate) fn withdraw(&mut self, id: u32) {
+        let Some(work) = &mut self.work else { return };
+        work.failed.retain(|(failed, _)| *failed != id);
+        match work.pending.iter_mut().find(|pending| pending.id == id) {
             Some(pending) if pending.in_flight => pending.abandoned = true,
             Some(_) => self.take_back(&[id]),
-            None => {}
+            None => self.settle(&[]),
         }
-        self.shrink();
     }
 
-    pub(crate) fn fate(&mut self, id: u64) -> Fate {
-        if let Some(at) = self.failed.iter().position(|(failed, _)| *failed == id) {
-            let (_, failed) = self.failed.swap_remove(at);
-            self.shrink();
+    pub(crate) fn fate(&mut self, id: u32) -> Fate {
+        if let Some(work) = &mut self.work
+            && let Some(at) = work.failed.iter().position(|(failed, _)| *failed == id)
+        {
+            let (_, failed) = work.failed.swap_remove(at);
+            self.settle(&[]);
             return Fate::Failed(failed);
         }
-        if self.pending.iter().any(|pending| pending.id == id) { Fate::Pending } else { Fate::Stored }
+        if self.pending().iter().any(|pending| pending.id == id) { Fate::Pending } else { Fate::Stored }
     }
 
     /// Plans the write of all that is pending; `None` if there is nothing to be written. `extend`: the session lives
@@ -190,7 +204,7 @@ impl State {
     pub(crate) fn write(&mut self, policy: &OnConflict, extend: bool, now: SystemTime) -> Option<Write> {
         let before = self.record();
         let mut record = self.merge_pending(&before, policy);
-        let batch: Vec<u64> = self.pending.iter().map(|pending| pending.id).collect();
+        let batch = self.ids(|_| true);
         if batch.is_empty() {
             return None;
         }
@@ -207,7 +221,9 @@ impl State {
         } else {
             Lifetime::Unchanged
         };
-        self.pending.iter_mut().for_each(|pending| pending.in_flight = true);
+        if let Some(work) = &mut self.work {
+            work.pending.iter_mut().for_each(|pending| pending.in_flight = true);
+        }
         Some(Write { seen: self.text.clone(), record: Stored::from(&record), lifetime, batch })
     }
 
@@ -218,7 +234,7 @@ impl State {
         self.take_back(&abandoned);
         loop {
             let (mut record, mut irreconcilable) = (before.clone(), Vec::new());
-            for pending in &self.pending {
+            for pending in self.pending() {
                 match pending.changes.apply(&record, policy) {
                     Ok(merged) => record = merged,
                     Err(_) => irreconcilable.push(pending.id),
@@ -291,23 +307,30 @@ impl State {
         true
     }
 
-    fn ids(&self, which: impl Fn(&Pending) -> bool) -> Vec<u64> {
-        self.pending.iter().filter(|pending| which(pending)).map(|pending| pending.id).collect()
+    fn pending(&self) -> &[Pending] {
+        self.work.as_ref().map_or(&[], |work| &work.pending)
     }
 
-    fn fail(&mut self, ids: &[u64], why: &Failed) {
+    fn ids(&self, which: impl Fn(&Pending) -> bool) -> Vec<u32> {
+        self.pending().iter().filter(|pending| which(pending)).map(|pending| pending.id).collect()
+    }
+
+    fn fail(&mut self, ids: &[u32], why: &Failed) {
         let awaited = self.ids(|pending| ids.contains(&pending.id) && !pending.abandoned);
-        self.failed.extend(awaited.into_iter().map(|id| (id, why.clone())));
+        if let Some(work) = &mut self.work {
+            work.failed.extend(awaited.into_iter().map(|id| (id, why.clone())));
+        }
         self.take_back(ids);
     }
 
     /// Removes changes that will not be stored. Others have seen them: what was made on top of them is made again, or
     /// merged as if they had not been there.
-    fn take_back(&mut self, ids: &[u64]) {
+    fn take_back(&mut self, ids: &[u32]) {
+        let Some(work) = &mut self.work else { return };
         let mut again = Vec::new();
-        while let Some(at) = self.pending.iter().position(|pending| ids.contains(&pending.id)) {
-            let removed = self.pending.remove(at);
-            for later in &mut self.pending[at..] {
+        while let Some(at) = work.pending.iter().position(|pending| ids.contains(&pending.id)) {
+            let removed = work.pending.remove(at);
+            for later in &mut work.pending[at..] {
                 later.changes.forget(&removed.changes);
                 if later.on_conflict == OnOvertaken::Again && !ids.contains(&later.id) {
                     again.push(later.id);
@@ -317,21 +340,15 @@ impl State {
         if !again.is_empty() {
             self.fail(&again, &Failed::Again);
         }
-        self.shrink();
+        self.settle(&[]);
     }
 
-    fn settle(&mut self, ids: &[u64]) {
-        self.pending.retain(|pending| !ids.contains(&pending.id));
-        self.shrink();
-    }
-
-    /// A session that is idle again holds its text and nothing else.
-    fn shrink(&mut self) {
-        if self.pending.is_empty() {
-            self.pending = Vec::new();
-        }
-        if self.failed.is_empty() {
-            self.failed = Vec::new();
+    /// Nothing is to be done any more about these changes.
+    fn settle(&mut self, ids: &[u32]) {
+        let Some(work) = &mut self.work else { return };
+        work.pending.retain(|pending| !ids.contains(&pending.id));
+        if work.pending.is_empty() && work.failed.is_empty() {
+            self.work = None;
         }
     }
 }
@@ -410,6 +427,21 @@ mod tests {
     }
 
     #[test]
+    fn a_late_withdrawal_takes_nothing_of_others_back() {
+        let mut state = State::stored(text(&[]));
+        let first = change(&state, "a", 1);
+        let first = state.push(first, OnOvertaken::Merge, &MINE).unwrap();
+        let write = state.write(&MINE, true, UNIX_EPOCH).unwrap();
+        state.written(write);
+        let second = change(&state, "b", 2);
+        let second = state.push(second, OnOvertaken::Merge, &MINE).unwrap();
+        state.withdraw(first);
+        assert!(matches!(state.fate(first), Fate::Stored) && matches!(state.fate(second), Fate::Pending));
+        state.withdraw(second);
+        assert_eq!(values(&state), [("a".into(), 1)]);
+    }
+
+    #[test]
     fn what_was_made_on_top_of_what_could_not_be_stored_is_made_again() {
         let mut state = State::stored(text(&[("n", 1), ("a", 1)]));
         let first = change(&state, "n", 2);
@@ -443,7 +475,7 @@ mod tests {
         assert!(state.write(&MINE, true, UNIX_EPOCH).is_none());
         assert_eq!(values(&state), [("n".into(), 7)]);
         state.written(write);
-        assert!(state.failed.is_empty(), "nobody asks");
+        assert!(state.work.is_none(), "nobody asks");
     }
 
     #[test]
@@ -511,6 +543,6 @@ mod tests {
     /// With its lock and what the table needs it is far below what a socket costs.
     #[test]
     fn an_idle_state_is_small() {
-        assert!(size_of::<State>() <= 88, "{}", size_of::<State>());
+        assert!(size_of::<State>() <= 32, "{}", size_of::<State>());
     }
 }

@@ -85,7 +85,7 @@ impl Values {
         value.map(Some).map_err(|source| ValueError::Mismatch { key: key.into(), source })
     }
 
-    /// Returns the text of a value.
+    /// Returns the JSON text of a value, as it is stored.
     pub fn json(&self, key: &str) -> Option<&Arc<RawValue>> {
         self.slots.get(key).map(|slot| &slot.json)
     }
@@ -110,7 +110,7 @@ impl Values {
         self.slots.remove(key).is_some()
     }
 
-    /// Returns the names and texts in their order.
+    /// Returns the names and JSON texts, in the order in which they were first set.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &RawValue)> {
         let mut slots: Vec<_> = self.slots.iter().collect();
         slots.sort_unstable_by_key(|(_, slot)| slot.order);

@@ -63,8 +63,11 @@ async fn slow(Extension(session): Extension<Session>) -> String {
 }
 
 async fn ask(router: &Router, path: &str, headers: &[(&str, &str)]) -> Answer {
-    let request =
-        headers.iter().fold(Request::get(path), |request, (name, value)| request.header(*name, *value));
+    send(router, Request::get(path), headers).await
+}
+
+async fn send(router: &Router, request: http::request::Builder, headers: &[(&str, &str)]) -> Answer {
+    let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
     let response = router.clone().call(request.body(Body::empty()).unwrap()).await.unwrap();
     Answer::from(whole(response).await)
 }
@@ -163,8 +166,10 @@ async fn tickets_are_claimed() {
     let router = router(&sessions(&store).build().unwrap());
     let login = ask(&router, "/login", &[]).await;
     let ticket = ask(&router, "/ticket", &[("cookie", login.cookie())]).await.body;
-    assert_eq!(ask(&router, &ticket, &[]).await.status, 403);
-    let claimed = ask(&router, &ticket, &[("cookie", login.cookie())]).await;
+    let cookie = [("cookie", login.cookie())];
+    assert_eq!(send(&router, Request::post(&ticket), &[]).await.status, 403);
+    assert_eq!(ask(&router, &ticket, &cookie).await.status, 404, "links claim nothing");
+    let claimed = send(&router, Request::post(&ticket), &cookie).await;
     assert_eq!((claimed.status.as_u16(), claimed.cookie()), (204, login.cookie()));
     assert_eq!(
         ask(&router, "/session/refresh", &[]).await.status,

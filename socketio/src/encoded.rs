@@ -4,12 +4,12 @@ use crate::{
     args::{self, Arguments},
     event::is_reserved,
     packet::{AckId, MAX_ATTACHMENTS},
+    text::{Text, with_scratch},
 };
 use bytes::Bytes;
 use bytestring::ByteString;
 use engineio::{Message, Outgoing};
 use serde::Serialize;
-use std::cell::Cell;
 
 /// A packet on its way out: a message, and the attachments that follow it. Encoded once, however many receive
 /// it.
@@ -67,7 +67,7 @@ impl Encoded {
     ///
     /// The payload is no JSON.
     pub fn connect<P: Serialize>(namespace: &str, payload: &P) -> Result<Self, EncodeError> {
-        Self::control(b'0', namespace, payload)
+        Self::control('0', namespace, payload)
     }
 
     /// Encodes the refusal of a request to join.
@@ -76,13 +76,13 @@ impl Encoded {
     ///
     /// The payload is no JSON.
     pub fn connect_error<P: Serialize>(namespace: &str, payload: &P) -> Result<Self, EncodeError> {
-        Self::control(b'4', namespace, payload)
+        Self::control('4', namespace, payload)
     }
 
     /// Encodes the end of a membership.
     pub fn disconnect(namespace: &str) -> Self {
-        with_scratch(|text| {
-            header(text, b'1', namespace, None);
+        with_scratch(2 * COPIED, |text| {
+            header(text, '1', namespace, None);
             Self::plain(text)
         })
     }
@@ -112,8 +112,8 @@ impl Encoded {
         if is_reserved(name) {
             return Err(EncodeError::ReservedName);
         }
-        with_scratch(|text| {
-            header(text, b'2', namespace, id);
+        with_scratch(2 * COPIED, |text| {
+            header(text, '2', namespace, id);
             let attachments = args::write(text, Some(name), data, last)?;
             Self::with_attachments(text, attachments, max_attachments)
         })
@@ -126,9 +126,9 @@ impl Encoded {
         id: Option<AckId>,
         arguments: &Arguments,
     ) -> Result<Self, EncodeError> {
-        with_scratch(|text| {
-            header(text, b'2', namespace, id);
-            text.extend_from_slice(arguments.json().as_bytes());
+        with_scratch(2 * COPIED, |text| {
+            header(text, '2', namespace, id);
+            text.push_str(arguments.json());
             Self::with_attachments(text, arguments.attachments().to_vec(), max_attachments)
         })
     }
@@ -139,8 +139,8 @@ impl Encoded {
         id: AckId,
         data: &D,
     ) -> Result<Self, EncodeError> {
-        with_scratch(|text| {
-            header(text, b'3', namespace, Some(id));
+        with_scratch(2 * COPIED, |text| {
+            header(text, '3', namespace, Some(id));
             let attachments = args::write(text, None, data, None)?;
             Self::with_attachments(text, attachments, max_attachments)
         })
@@ -164,36 +164,44 @@ impl Encoded {
         self.first.len() + self.rest.iter().map(Message::len).sum::<usize>()
     }
 
-    fn control<P: Serialize>(kind: u8, namespace: &str, payload: &P) -> Result<Self, EncodeError> {
-        with_scratch(|text| {
+    fn control<P: Serialize>(kind: char, namespace: &str, payload: &P) -> Result<Self, EncodeError> {
+        with_scratch(2 * COPIED, |text| {
             header(text, kind, namespace, None);
-            serde_json::to_writer(&mut *text, payload)?;
+            serde_json::to_writer(text.bytes(), payload)?;
             Ok(Self::plain(text))
         })
     }
 
     /// Turns a packet that has attachments into its binary form.
+    #[inline]
     fn with_attachments(
-        text: &mut Vec<u8>,
+        text: &mut Text,
         attachments: Vec<Bytes>,
         max_attachments: usize,
     ) -> Result<Self, EncodeError> {
         if attachments.len() > max_attachments {
             return Err(EncodeError::TooManyAttachments(max_attachments));
         }
-        if !attachments.is_empty() {
-            text[0] += 3;
-            let mut count = itoa::Buffer::new();
-            text.splice(1..1, count.format(attachments.len()).bytes().chain(*b"-"));
+        if attachments.is_empty() {
+            return Ok(Self::plain(text));
         }
+        let bytes = text.bytes();
+        bytes[0] += 3;
+        // The number of attachments stands behind the first character, and is known last.
+        let end = bytes.len();
+        bytes.extend_from_slice(itoa::Buffer::new().format(attachments.len()).as_bytes());
+        bytes.push(b'-');
+        let moved = bytes.len() - end;
+        bytes[1..].rotate_right(moved);
         Ok(Self { rest: attachments.into_iter().map(Message::Binary).collect(), ..Self::plain(text) })
     }
 
-    fn plain(text: &mut Vec<u8>) -> Self {
+    #[inline]
+    fn plain(text: &mut Text) -> Self {
         let first = if text.len() <= COPIED {
-            ByteString::from(simdutf8::basic::from_utf8(text).expect(UTF_8))
+            ByteString::from(text.as_str())
         } else {
-            String::from_utf8(std::mem::take(text)).expect(UTF_8).into()
+            std::mem::take(text).into_string().into()
         };
         Self { first: first.into(), rest: Vec::new(), compress: true }
     }
@@ -204,39 +212,21 @@ fn outgoing(message: Message, compress: bool) -> Outgoing {
     if compress { outgoing } else { outgoing.uncompressed() }
 }
 
-fn header(text: &mut Vec<u8>, kind: u8, namespace: &str, id: Option<AckId>) {
+#[inline]
+fn header(text: &mut Text, kind: char, namespace: &str, id: Option<AckId>) {
     text.push(kind);
     if namespace != "/" {
-        text.extend_from_slice(namespace.as_bytes());
-        text.push(b',');
+        text.push_str(namespace);
+        text.push(',');
     }
     if let Some(id) = id {
-        text.extend_from_slice(itoa::Buffer::new().format(id.value()).as_bytes());
+        text.push_str(itoa::Buffer::new().format(id.value()));
     }
 }
-
-const UTF_8: &str = "serde_json writes UTF-8";
 
 /// Texts up to this size are copied out of the scratch buffer, into memory that just holds them; larger ones take
 /// its memory with them.
 const COPIED: usize = 8 << 10;
-
-/// Lends a buffer of the thread, empty, in which a text grows without asking for memory step by step. Data may
-/// encode other packets while it is being written: those get a buffer of their own.
-fn with_scratch<R>(write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
-    thread_local! {
-        static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-    }
-    SCRATCH.with(|scratch| {
-        let mut text = scratch.take();
-        text.clear();
-        let result = write(&mut text);
-        if text.capacity() <= 2 * COPIED {
-            scratch.set(text);
-        }
-        result
-    })
-}
 
 #[cfg(test)]
 mod tests {

@@ -238,7 +238,21 @@ fn string_end(bytes: &[u8], mut at: usize) -> usize {
 }
 
 pub(crate) fn trim_start(json: &str) -> &str {
-    json.trim_start_matches([' ', '\t', '\n', '\r'])
+    const WHITE_SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
+    // Programs write none, so that it is not searched for before a byte of it is seen.
+    let found = json.as_bytes().first().is_some_and(|&byte| WHITE_SPACE.contains(&char::from(byte)));
+    if found { json.trim_start_matches(WHITE_SPACE) } else { json }
+}
+
+/// The string at the beginning of checked `json`, if it is one that stands for itself: found faster than by a parser.
+pub(crate) fn plain_string(json: &str) -> Option<&str> {
+    let text = json.strip_prefix('"')?;
+    let end = match text.len() {
+        ..=MAY_BE_LONG => plain_prefix(text.as_bytes()),
+        // Control characters would not have passed the check.
+        _ => memchr::memchr2(b'"', b'\\', text.as_bytes())?,
+    };
+    (text.as_bytes().get(end) == Some(&b'"')).then(|| &text[..end])
 }
 
 /// How many bytes at the beginning of `text` stand for themselves in a JSON string.
@@ -247,26 +261,34 @@ pub(crate) fn trim_start(json: &str) -> &str {
 /// those are searched with the widest vectors that the machine has.
 pub(crate) fn plain_prefix(text: &[u8]) -> usize {
     let (words, rest) = text.as_chunks();
-    let mut plain = 0;
-    for word in &words[..words.len().min(SHORT)] {
-        let found = special_bytes(u64::from_le_bytes(*word));
-        if found != 0 {
-            return plain + found.trailing_zeros() as usize / 8;
+    for (at, word) in words[..words.len().min(SHORT)].iter().enumerate() {
+        if let Some(special) = special_byte(*word) {
+            return at * WORD + special;
         }
-        plain += word.len();
     }
-    plain + if words.len() > SHORT { plain_prefix_of_long(&text[plain..]) } else { prefix_by_bytes(rest) }
+    match text.last_chunk() {
+        None => prefix_by_bytes(rest),
+        Some(_) if words.len() > SHORT => SHORT * WORD + plain_prefix_of_long(&text[SHORT * WORD..]),
+        Some(_) if rest.is_empty() => text.len(),
+        // The rest with some of what has been seen before it, which is plain.
+        Some(last) => text.len() - WORD + special_byte(*last).unwrap_or(WORD),
+    }
 }
 
-/// Sets the highest bit of bytes that do not stand for themselves. Up to the first of them this is exact, behind it
-/// others may be set too.
-fn special_bytes(word: u64) -> u64 {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    let below = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit)) & !word;
-    let equal = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
-    (below(word, b' ') | equal(b'"') | equal(b'\\')) & (ONES << 7)
+/// The first byte that does not stand for itself.
+fn special_byte(word: [u8; WORD]) -> Option<usize> {
+    const ONES: u64 = u64::from_ne_bytes([1; WORD]);
+    let each = |byte: u8| ONES * u64::from(byte);
+    let word = u64::from_le_bytes(word);
+    // With that bit turned a quote, 0x22, is 0x20, and what is below stays below.
+    let quotes_and_controls = (word ^ each(0x02)).wrapping_sub(each(0x21));
+    let backslashes = (word ^ each(b'\\')).wrapping_sub(each(1));
+    // Sets the highest bit of such bytes. Behind the first of them others may be set too.
+    let found = (quotes_and_controls | backslashes) & !word & each(0x80);
+    (found != 0).then_some(found.trailing_zeros() as usize / 8)
 }
 
+#[inline(never)]
 fn plain_prefix_of_long(text: &[u8]) -> usize {
     let end = memchr::memchr2(b'"', b'\\', text).unwrap_or(text.len());
     let plain = &text[..end];
@@ -278,8 +300,12 @@ fn prefix_by_bytes(text: &[u8]) -> usize {
     text.iter().position(|&byte| matches!(byte, b'"' | b'\\' | ..b' ')).unwrap_or(text.len())
 }
 
-/// Words of 8 bytes after which a string counts as long.
+/// Bytes that are looked at together.
+const WORD: usize = size_of::<u64>();
+
+/// Words after which a string counts as long.
 const SHORT: usize = 16;
+const MAY_BE_LONG: usize = SHORT * WORD;
 
 #[cfg(test)]
 mod tests {
@@ -299,6 +325,32 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn bytes_that_do_not_stand_for_themselves() {
+        for byte in 0..=u8::MAX {
+            let special = matches!(byte, b'"' | b'\\' | ..b' ');
+            for length in [3, 8, 11, 40] {
+                for at in [0, length - 1] {
+                    let mut text = vec![b'x'; length];
+                    text[at] = byte;
+                    assert_eq!(plain_prefix(&text), if special { at } else { length }, "{byte}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn plain_strings() {
+        let long = "x".repeat(300);
+        for text in ["", "a", "four", "ein längerer Text", &long] {
+            for behind in ["", "]", r#","\""#, r#","b"]"#, &format!(r#","{long}"]"#)] {
+                assert_eq!(plain_string(&format!(r#""{text}"{behind}"#)), Some(text));
+                assert_eq!(plain_string(&format!(r#""{text}\"a"{behind}"#)), None);
+            }
+        }
+        assert_eq!(plain_string("1"), None);
     }
 
     #[test]

@@ -70,6 +70,7 @@ pub mod packet;
 mod parser;
 mod reply;
 mod server;
+mod text;
 
 pub use adapter::Recovery;
 pub use args::{Arguments, DecodeError};
@@ -91,8 +92,3 @@ pub use server::{
 
 #[doc = include_str!("node.md")]
 pub mod node {}
-
-/// The README's example, compiled.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;

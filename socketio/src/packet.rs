@@ -279,15 +279,19 @@ fn first(json: &str) -> Option<u8> {
 /// The name of an event whose `payload` is known to be a JSON array, and where it ends.
 fn event_name(payload: &str) -> Result<(CompactString, usize), PacketError> {
     let element = json::trim_start(&json::trim_start(payload)[1..]);
-    if !matches!(element.bytes().next(), Some(b'"' | b'-' | b'0'..=b'9')) {
-        return Err(PacketError::EventName);
-    }
-    let end = json::value_end(element);
-    let text = &element[..end];
-    let name: CompactString = match text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
-        None => text.into(),
-        Some(plain) if !plain.contains('\\') => plain.into(),
-        Some(_) => serde_json::from_str::<String>(text).map_err(|_| PacketError::EventName)?.into(),
+    let (name, end): (CompactString, usize) = match (json::plain_string(element), element.as_bytes().first())
+    {
+        (Some(plain), _) => (plain.into(), plain.len() + 2),
+        (None, Some(b'"')) => {
+            let end = json::value_end(element);
+            let name = serde_json::from_str::<String>(&element[..end]).map_err(|_| PacketError::EventName)?;
+            (name.into(), end)
+        }
+        (None, Some(b'-' | b'0'..=b'9')) => {
+            let end = json::value_end(element);
+            (element[..end].into(), end)
+        }
+        (None, _) => return Err(PacketError::EventName),
     };
     if is_reserved(&name) {
         return Err(PacketError::EventName);

@@ -34,22 +34,26 @@ pub trait Reply: Send + 'static {
 
 /// Where an acknowledgement goes, if anybody waits for one.
 #[derive(Clone, Copy, Debug)]
-pub struct Acknowledge<'a> {
+pub struct Acknowledge<'a>(pub(crate) Option<Awaited<'a>>);
+
+/// An acknowledgement that a client waits for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Awaited<'a> {
     pub(crate) format: &'a Format,
     pub(crate) namespace: &'a str,
-    pub(crate) id: Option<AckId>,
+    pub(crate) id: AckId,
 }
 
 impl Acknowledge<'_> {
     /// Whether the client waits for an acknowledgement.
     pub fn is_awaited(self) -> bool {
-        self.id.is_some()
+        self.0.is_some()
     }
 
     /// Answers with `data`. If that cannot be encoded, the client is told of the error instead.
     pub fn with<T: Serialize + ?Sized>(self, data: &T) -> Answer {
-        let Some(id) = self.id else { return Answer::default() };
-        match self.format.ack(self.namespace, id, data) {
+        let Some(Awaited { format, namespace, id }) = self.0 else { return Answer::default() };
+        match format.ack(namespace, id, data) {
             Ok(packet) => Answer { packet: Some(packet), ..Answer::default() },
             Err(error) => self.failed(EventFailure::Reply(error)),
         }
@@ -78,7 +82,8 @@ impl Acknowledge<'_> {
     }
 
     fn error_packet(self, error: &str) -> Option<Result<Encoded, EncodeError>> {
-        Some(self.format.ack(self.namespace, self.id?, &ErrorReply { error }))
+        let Awaited { format, namespace, id } = self.0?;
+        Some(format.ack(namespace, id, &ErrorReply { error }))
     }
 }
 
@@ -149,7 +154,8 @@ mod tests {
     const FORMAT: Format = Format::Default { max_attachments: MAX_ATTACHMENTS };
 
     fn answer(id: Option<u64>, reply: impl Reply) -> Answer {
-        reply.answer(Acknowledge { format: &FORMAT, namespace: "/a", id: id.and_then(AckId::new) })
+        let awaited = |id| Awaited { format: &FORMAT, namespace: "/a", id };
+        reply.answer(Acknowledge(id.and_then(AckId::new).map(awaited)))
     }
 
     fn text(answer: &Answer) -> Option<String> {

@@ -7,6 +7,8 @@ import { chromium } from "playwright-core";
 const { CHAT, CHROMIUM, SCREENSHOTS } = process.env;
 // Without these it looks for Google's hosts at every start.
 const OFFLINE = ["--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+/** A second, and as much again for a machine that is busy with other tests. */
+const LOGOUT_DEADLINE = 2000;
 
 let browser;
 
@@ -49,11 +51,28 @@ async function see(tab, selector, text) {
 }
 
 async function logIn(tab, name) {
+  // Behind another tab it is slow to be clicked at.
+  await tab.bringToFront();
   await tab.getByLabel("Choose a name to write").fill(name);
   await tab.getByRole("button", { name: "Log in" }).click();
   await see(tab, "#user", name);
   await see(tab, "#online li", name);
   await connected(tab);
+}
+
+async function logOut(tab) {
+  await tab.bringToFront();
+  await tab.getByRole("button", { name: "Log out" }).click();
+}
+
+/** When the page shows that nobody is logged in, by its own clock. */
+function loggedOut(tab) {
+  return tab.locator("#login-form").evaluate(
+    (form) =>
+      new Promise((resolve) => {
+        new MutationObserver(() => form.hidden || resolve(Date.now())).observe(form, { attributes: true });
+      }),
+  );
 }
 
 async function say(tab, text) {
@@ -119,40 +138,81 @@ scenario("rooms keep their messages apart, and for those who come later", async 
   await see(ben, "#messages .text", "Milk first?");
 });
 
-scenario("visits are counted, and the name outlives a reload until logout", async (t) => {
+/** Waits until a tab shows a count. */
+async function counted(tab, name, count) {
+  await see(tab, `#${name}`, new RegExp(`^${count}$`));
+}
+
+scenario("visits and messages are counted, and the name outlives a reload until logout", async (t) => {
   const tab = await openTab(await visitor(t));
-  await see(tab, "#visits", "first visit");
+  await counted(tab, "visits", 1);
   assert.equal(await tab.getByLabel("Message", { exact: true }).isDisabled(), true);
   await tab.reload();
-  await see(tab, "#visits", "visit number 2");
+  await counted(tab, "visits", 2);
   await logIn(tab, "Cleo");
+  await say(tab, "one");
+  await counted(tab, "sent", 1);
   await tab.reload();
   await connected(tab);
   await see(tab, "#user", "Cleo");
-  await see(tab, "#visits", "visit number 3");
+  await counted(tab, "visits", 3);
+  await counted(tab, "sent", 1);
+  await see(tab, "#messages .mine .text", "one");
   await see(tab, "#online li", "Cleo");
-  await tab.getByRole("button", { name: "Log out" }).click();
+  await logOut(tab);
   await tab.getByLabel("Choose a name to write").waitFor();
   await tab.locator("#online li", { hasText: "Cleo" }).waitFor({ state: "detached" });
+  await counted(tab, "sent", 0);
   await tab.reload();
-  await see(tab, "#visits", "visit number 4");
+  await counted(tab, "visits", 4);
   assert.equal(await tab.locator("#logout-form").isVisible(), false);
   assert.deepEqual(tab.problems, []);
 });
 
-scenario("two tabs of one visitor are one person", async (t) => {
+scenario("two tabs of one visitor share a session, live", async (t) => {
+  const context = await visitor(t);
+  const one = await openTab(context);
+  await counted(one, "visits", 1);
+  const other = await openTab(context);
+  for (const tab of [one, other]) await counted(tab, "visits", 2);
+  await logIn(one, "Dora");
+  await see(other, "#user", "Dora");
+  await connected(other);
+  // Its sockets are logged in, too.
+  await say(other, "from my other tab");
+  await see(one, "#messages .mine .text", "from my other tab");
+  await say(one, "and from this one");
+  for (const tab of [one, other]) await counted(tab, "sent", 2);
+  assert.equal(await one.locator("#online li", { hasText: "Dora" }).count(), 1);
+  for (const [nth, tab] of [one, other].entries()) await picture(tab, `chat-tab-${nth + 1}`);
+  assert.deepEqual([...one.problems, ...other.problems], []);
+});
+
+scenario("a logout in one tab ends the other within a second", async (t) => {
   const context = await visitor(t);
   const one = await openTab(context);
   const other = await openTab(context);
   await logIn(one, "Dora");
   await see(other, "#user", "Dora");
   await connected(other);
-  await say(other, "from my other tab");
-  await see(one, "#messages .mine .text", "from my other tab");
-  await one.locator("#online li", { hasText: "Dora" }).waitFor();
-  assert.equal(await one.locator("#online li", { hasText: "Dora" }).count(), 1);
-  await one.getByRole("button", { name: "Log out" }).click();
-  await other.getByLabel("Choose a name to write").waitFor();
+  await say(other, "still here");
+  const [answered, shown] = [one.waitForResponse((response) => response.url().endsWith("/logout")), loggedOut(other)];
+  await logOut(one);
+  const { startTime, responseStart } = (await answered).request().timing();
+  const took = Math.round((await shown) - (startTime + responseStart));
+  t.diagnostic(`the other tab was logged out ${took} ms after the answer to the logout`);
+  assert.ok(took < LOGOUT_DEADLINE, `logged out after ${took} ms`);
+  await connected(other);
+  assert.equal(await other.getByLabel("Message", { exact: true }).isDisabled(), true);
+  await other.locator("#online .guests", { hasText: "2 guests" }).waitFor();
+  await picture(other, "chat-logged-out");
+  // And back in.
+  await logIn(one, "Dora");
+  await see(other, "#user", "Dora");
+  await connected(other);
+  await say(other, "here again");
+  await see(one, "#messages .mine .text", "here again");
+  assert.deepEqual([...one.problems, ...other.problems], []);
 });
 
 scenario("a lost connection is shown, and comes back with what was missed", async (t) => {

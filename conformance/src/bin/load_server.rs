@@ -1,10 +1,17 @@
 //! What a load generator drives: reads `PORT`, and `WORKERS` for more than one thread.
 //!
 //! `echo` (text) and `bin` (binary) come back, `ack` is acknowledged with its text, `bcast` goes to everyone.
+//!
+//! With `SESSIONS`, `memory` or the URL of a Redis, every connection has a session of its own with a record of 400 bytes,
+//! and `count` changes it.
 
 use std::{io, sync::OnceLock};
 
 use bytes::Bytes;
+use engineio::{Handshake, Refusal};
+use session::{
+    HandshakeExt, MemoryStore, RedisStore, ServerBuilderExt, Sessions, SessionsBuilder, SocketExt, ValueError,
+};
 use socketio::{Ack, Namespace, Server, Socket};
 use tokio::{net::TcpSocket, runtime};
 
@@ -29,8 +36,18 @@ async fn serve(port: u16) -> io::Result<()> {
         .on("bcast", async |_, text: String| {
             SERVER.get().map(|server| server.emit("bcast", &text)).transpose().map(drop)
         })
-        .on("bin", async |socket: Socket, data: Bytes| socket.emit_wait("bin", &data).await);
-    let server = SERVER.get_or_init(|| Server::builder().namespace("/", namespace).build());
+        .on("bin", async |socket: Socket, data: Bytes| socket.emit_wait("bin", &data).await)
+        .on("count", async |socket: Socket, ()| {
+            let session = socket.session();
+            let count: u64 = session.get("count")?.unwrap_or(0) + 1;
+            session.insert("count", &count)?;
+            Ok::<_, ValueError>(Ack(count))
+        });
+    let mut builder = Server::builder().namespace("/", namespace);
+    if let Some(sessions) = sessions() {
+        builder = builder.sessions(&sessions).handshake(fill);
+    }
+    let server = SERVER.get_or_init(|| builder.build());
 
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;
@@ -38,4 +55,18 @@ async fn serve(port: u16) -> io::Result<()> {
     let listener = socket.listen(4096)?;
     println!("listening on http://{}", listener.local_addr()?);
     server.serve(listener).await
+}
+
+fn sessions() -> Option<Sessions> {
+    let builder: SessionsBuilder = match std::env::var("SESSIONS").ok()?.as_str() {
+        "memory" => Sessions::builder(MemoryStore::default()),
+        url => Sessions::builder(RedisStore::builder(url).connect_lazily().expect("SESSIONS is a URL")),
+    };
+    Some(builder.secret("keyboard cat").build().expect("there is a secret"))
+}
+
+/// Makes the record of a new session as large as that of a typical login.
+async fn fill(handshake: Handshake) -> Result<Handshake, Refusal> {
+    handshake.session().insert("profile", &"x".repeat(305)).expect("a string is JSON");
+    Ok(handshake)
 }

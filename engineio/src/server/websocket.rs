@@ -322,8 +322,12 @@ pub(crate) fn push_frame(batch: &mut Vec<u8>, packet: &Packet, base64: bool) -> 
             (Opcode::Text, head, data)
         }
     };
-    batch.extend_from_slice(&encode_header(opcode, head.len() + data.len()));
-    batch.extend_from_slice(head.as_bytes());
+    encode_header(opcode, head.len() + data.len()).append_to(batch);
+    match head.as_bytes() {
+        // The rule, for which nothing is called.
+        &[digit] => batch.push(digit),
+        head => batch.extend_from_slice(head),
+    }
     match packet {
         Packet::Message(message) if data.len() > LARGE => message.as_bytes().clone(),
         _ => {

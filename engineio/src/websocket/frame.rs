@@ -339,15 +339,16 @@ impl Frame {
     /// Unmasks the next `part` of the payload in place and counts it.
     fn unmask(&mut self, part: &mut [u8]) {
         let [a, b, c, d] = self.mask;
-        let wide = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
+        let wide = u128::from_ne_bytes([a, b, c, d, a, b, c, d, a, b, c, d, a, b, c, d]);
         let (words, tail) = part.as_chunks_mut();
         for word in words {
-            *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
+            *word = (u128::from_ne_bytes(*word) ^ wide).to_ne_bytes();
         }
-        for (byte, mask) in tail.iter_mut().zip(self.mask.iter().cycle()) {
+        for (byte, mask) in tail.iter_mut().zip(wide.to_ne_bytes()) {
             *byte ^= mask;
         }
-        self.mask.rotate_left(part.len() % 4);
+        // As a number, for which nothing is called.
+        self.mask = u32::from_be_bytes(self.mask).rotate_left(part.len() as u32 % 4 * 8).to_be_bytes();
         self.remaining -= part.len() as u64;
     }
 }
@@ -463,6 +464,15 @@ impl Opcode {
 pub struct Header {
     bytes: [u8; 10],
     length: u8,
+}
+
+impl Header {
+    /// Appends the bytes to `out`: as many as there may be, which are no call, and then shortens it.
+    pub(crate) fn append_to(&self, out: &mut Vec<u8>) {
+        let end = out.len() + self.len();
+        out.extend_from_slice(&self.bytes);
+        out.truncate(end);
+    }
 }
 
 impl Deref for Header {

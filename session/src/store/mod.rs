@@ -21,6 +21,9 @@ use crate::{Record, RecordError, Sid};
 ///
 /// Several processes may write the same session, also ones that know nothing of this crate. So a change is written
 /// only over the text that it was made from, and a session that is gone is never brought back by a change.
+///
+/// Every operation fails with the [`StoreError`] that says whether it may have been done; only [`StoreError::Unavailable`]
+/// leaves that open.
 pub trait Store: Send + Sync + 'static {
     /// Returns the session, or `None` if there is none or it has expired.
     fn load(&self, sid: &Sid) -> impl Future<Output = Result<Option<Stored>, StoreError>> + Send;

@@ -6,7 +6,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{DeserializeSeed, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor},
 };
-use std::{cell::RefCell, fmt, mem};
+use std::{cell::RefCell, fmt};
 
 /// Checks that every placeholder in `json`, however deep, names one of `count` attachments and none twice.
 ///
@@ -25,16 +25,36 @@ fn are_usual_placeholders(json: &str, count: usize) -> bool {
     if memchr::memchr(b'\\', json.as_bytes()).is_some() {
         return false;
     }
-    let mut number = itoa::Buffer::new();
-    let mut pieces = json.split("\"_placeholder\"");
-    let mut before = pieces.next().unwrap_or_default();
-    let all = pieces.by_ref().take(count).enumerate().all(|(at, piece)| {
-        let is_first = mem::replace(&mut before, piece).ends_with('{');
-        let number =
-            piece.strip_prefix(":true,\"num\":").and_then(|rest| rest.strip_prefix(number.format(at)));
-        is_first && number.is_some_and(|rest| rest.starts_with('}'))
+    // Underscores are rare enough for each to be looked at, which a search for the whole word does not pay for.
+    let bytes = json.as_bytes();
+    let mut keys = memchr::memchr_iter(b'_', bytes)
+        .filter(|&at| bytes[..at].ends_with(b"\"") && bytes[at..].starts_with(b"_placeholder\""));
+    let all = keys.by_ref().take(count).enumerate().all(|(number, at)| {
+        let placeholder = at.checked_sub(2).and_then(|start| bytes.get(start..));
+        placeholder.and_then(usual_placeholder) == Some(number)
     });
-    all && pieces.next().is_none()
+    all && keys.next().is_none()
+}
+
+/// The number in the placeholder that `json` begins with, if it is spelled as usual.
+fn usual_placeholder(json: &[u8]) -> Option<usize> {
+    let rest = json.strip_prefix(PLACEHOLDER.as_bytes())?;
+    let number = &rest[..memchr::memchr(b'}', rest)?];
+    // As it is written by all: without leading zeros, or anything else before it.
+    let digits = match number {
+        [b'0'] => number,
+        [b'1'..=b'9', ..] if number.len() <= 9 => number,
+        _ => return None,
+    };
+    digits
+        .iter()
+        .try_fold(0, |value, digit| digit.is_ascii_digit().then(|| value * 10 + usize::from(digit - b'0')))
+}
+
+/// The attachment that the placeholder at the beginning of `json` stands for, if that is spelled as usual: found faster
+/// than by a parser.
+pub(super) fn usual_attachment<'a>(json: &str, attachments: &'a [Bytes]) -> Option<&'a Bytes> {
+    attachments.get(usual_placeholder(json.as_bytes())?)
 }
 
 /// How a placeholder begins, before the number.
@@ -364,6 +384,29 @@ mod tests {
         ] {
             assert_eq!(are_usual_placeholders(json, count), usual, "{json}");
         }
+    }
+
+    #[test]
+    fn numbers_of_usual_placeholders() {
+        for (number, expected) in [
+            ("0", Some(0)),
+            ("10", Some(10)),
+            ("", None),
+            ("00", None),
+            ("01", None),
+            ("-1", None),
+            ("1.0", None),
+            ("1e1", None),
+            ("1 ", None),
+            (" 1", None),
+            ("1000000000000", None),
+        ] {
+            for behind in ["", "]", ",1]"] {
+                let json = format!(r#"{{"_placeholder":true,"num":{number}}}{behind}"#);
+                assert_eq!(usual_placeholder(json.as_bytes()), expected, "{json}");
+            }
+        }
+        assert_eq!(usual_placeholder(br#"{"_placeholder":true,"num":0"#), None);
     }
 
     proptest! {

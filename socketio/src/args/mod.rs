@@ -19,7 +19,7 @@ mod write;
 pub(crate) use attachments::check_placeholders;
 pub(crate) use write::write;
 
-use crate::json;
+use crate::{json, text::Text};
 use bytes::Bytes;
 use bytestring::ByteString;
 use serde::{Serialize, de::DeserializeOwned};
@@ -50,9 +50,9 @@ impl Arguments {
         data: &D,
         last: Option<&str>,
     ) -> serde_json::Result<Self> {
-        let mut json = Vec::new();
+        let mut json = Text::default();
         let attachments = write(&mut json, name, data, last)?;
-        let json = String::from_utf8(json).expect("serde_json writes UTF-8");
+        let json = json.into_string();
         let first = 1 + name.map_or(0, |_| json::value_end(&json[1..]));
         Ok(Self { text: json.into(), start: 0, first, attachments })
     }

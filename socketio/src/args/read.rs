@@ -1,6 +1,6 @@
 //! Arguments to Rust: gathers tuples and tells which argument is missing.
 
-use super::attachments::Attached;
+use super::attachments::{Attached, usual_attachment};
 use crate::json;
 use bytes::Bytes;
 use serde::{
@@ -66,15 +66,6 @@ struct Argument<'a, 'de> {
     position: usize,
 }
 
-impl<'de> Argument<'_, 'de> {
-    /// The text of a string without escapes: found faster than by a parser.
-    fn plain_string(&self) -> Option<&'de str> {
-        let text = self.json?.strip_prefix('"')?;
-        let end = json::plain_prefix(text.as_bytes());
-        (text.as_bytes().get(end) == Some(&b'"')).then(|| &text[..end])
-    }
-}
-
 #[cold]
 fn missing(position: usize) -> Error {
     Error::custom(format_args!("argument {position} is missing"))
@@ -99,7 +90,7 @@ macro_rules! argument {
 macro_rules! string {
     ($($method:ident)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-            match self.plain_string() {
+            match self.json.and_then(json::plain_string) {
                 Some(text) => visitor.visit_borrowed_str(text),
                 None => self.deserialize_any(visitor),
             }
@@ -120,6 +111,16 @@ impl<'de> Deserializer<'de> for Argument<'_, 'de> {
 
     string! { deserialize_str deserialize_string }
 
+    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        let Some(json) = self.json else { return Err(missing(self.position)) };
+        if let Some(attachment) = usual_attachment(json, self.attachments) {
+            return visitor.visit_byte_buf(attachment.to_vec());
+        }
+        let mut json = serde_json::Deserializer::from_str(json);
+        let read = Attached::new(&mut json, self.attachments).deserialize_byte_buf(visitor);
+        read.map_err(|error| mistaken(self.position, &error))
+    }
+
     argument! {
         deserialize_any();
         deserialize_bool();
@@ -137,7 +138,6 @@ impl<'de> Deserializer<'de> for Argument<'_, 'de> {
         deserialize_f64();
         deserialize_char();
         deserialize_bytes();
-        deserialize_byte_buf();
         deserialize_unit();
         deserialize_unit_struct(name: &'static str);
         deserialize_newtype_struct(name: &'static str);

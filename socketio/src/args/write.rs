@@ -1,7 +1,7 @@
 //! Rust to arguments: spreads tuples and takes byte buffers out.
 
 use super::attachments::PLACEHOLDER;
-use crate::json::plain_prefix;
+use crate::{json::plain_prefix, text::Text};
 use bytes::Bytes;
 use serde::{
     Serialize, Serializer,
@@ -13,12 +13,12 @@ use std::{fmt, io, mem};
 /// Appends the array of `name`, if any, the arguments that `data` makes, and `last`, if any; returns the byte
 /// buffers in it.
 pub(crate) fn write<D: Serialize + ?Sized>(
-    text: &mut Vec<u8>,
+    text: &mut Text,
     name: Option<&str>,
     data: &D,
     last: Option<&str>,
 ) -> serde_json::Result<Vec<Bytes>> {
-    text.push(b'[');
+    text.push('[');
     let mut array = Array { text, attachments: Vec::new(), is_empty: true };
     if let Some(name) = name {
         array.push_str(name)?;
@@ -31,13 +31,13 @@ pub(crate) fn write<D: Serialize + ?Sized>(
     if let Some(last) = last {
         array.push_str(last)?;
     }
-    array.text.push(b']');
+    array.text.push(']');
     Ok(array.attachments)
 }
 
 /// A JSON array that is being written, and the byte buffers that were found in its elements.
 struct Array<'a> {
-    text: &'a mut Vec<u8>,
+    text: &'a mut Text,
     attachments: Vec<Bytes>,
     is_empty: bool,
 }
@@ -46,25 +46,24 @@ impl Array<'_> {
     fn push<T: Serialize + ?Sized>(&mut self, value: &T) -> serde_json::Result<()> {
         self.separate();
         let formatter = Placeholders(&mut self.attachments);
-        value.serialize(&mut serde_json::Serializer::with_formatter(&mut *self.text, formatter))
+        value.serialize(&mut serde_json::Serializer::with_formatter(self.text.bytes(), formatter))
     }
 
     /// Adds a string. Text that needs no escapes is copied at once, where `serde_json` looks at every byte.
+    #[inline]
     fn push_str(&mut self, value: &str) -> serde_json::Result<()> {
         if plain_prefix(value.as_bytes()) < value.len() {
             return self.push(value);
         }
-        self.separate();
-        self.text.reserve(value.len() + 2);
-        self.text.push(b'"');
-        self.text.extend_from_slice(value.as_bytes());
-        self.text.push(b'"');
+        self.text.push_str(if mem::take(&mut self.is_empty) { "\"" } else { ",\"" });
+        self.text.push_str(value);
+        self.text.push('"');
         Ok(())
     }
 
     fn separate(&mut self) {
         if !mem::take(&mut self.is_empty) {
-            self.text.push(b',');
+            self.text.push(',');
         }
     }
 }

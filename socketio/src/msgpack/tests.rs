@@ -407,10 +407,9 @@ fn data() -> impl Strategy<Value = Data> {
 fn packet() -> impl Strategy<Value = Packet> {
     let id = (0..=AckId::MAX.value()).prop_map(AckId::new);
     (data(), prop::option::of(id), "/[a-zé,]{0,20}").prop_map(|(data, id, namespace)| {
-        let mut json = Vec::new();
+        let mut json = crate::text::Text::default();
         let attachments = crate::args::write(&mut json, Some("name"), &data, None).unwrap();
-        let json = String::from_utf8(json).unwrap();
-        let content = Content::event(id.flatten(), json, attachments).unwrap();
+        let content = Content::event(id.flatten(), json.into_string(), attachments).unwrap();
         Packet { namespace: namespace.into(), content }
     })
 }

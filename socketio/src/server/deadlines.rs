@@ -57,6 +57,13 @@ impl Deadlines {
 
     /// Ready when something should have been done by now.
     pub(super) fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<Expired> {
+        if self.connect.is_none() && self.attachment.is_none() {
+            // The timer is kept for the next attachment until it ends, and meanwhile only looked at.
+            if self.timer.as_ref().is_some_and(|timer| timer.is_elapsed()) {
+                self.timer = None;
+            }
+            return Poll::Pending;
+        }
         while let Some(timer) = &mut self.timer {
             ready!(timer.as_mut().poll(cx));
             let now = Instant::now();

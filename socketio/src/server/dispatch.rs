@@ -6,7 +6,7 @@ use super::{
     deadlines::Deadlines,
     link::{Link, Request},
     socket::Socket,
-    task::{Outcome, Task},
+    task::{Answered, Outcome, Task},
     turns::{Turn, Turns},
 };
 use crate::{
@@ -15,7 +15,6 @@ use crate::{
     error::{DisconnectReason, Refusal},
     limits::Limit,
     parser::AnyDecoder,
-    reply::Answer,
 };
 use bytestring::ByteString;
 use engineio::{CloseReason, Handler, Message};
@@ -95,26 +94,19 @@ impl Dispatcher {
     fn finish(&mut self, outcome: Outcome, cx: &mut Context<'_>) {
         match outcome {
             Outcome::Decided { path, decision } => self.decide(&path, decision, cx),
-            Outcome::Answered { socket, name, answer } => {
-                self.answer(&socket, &name, answer);
+            Outcome::Answered(socket, Answered { name, answer }) => {
+                socket.answer(&name, answer);
                 self.next_turn(&socket, cx);
             }
             Outcome::Done(socket) => self.next_turn(&socket, cx),
         }
     }
 
-    fn answer(&self, socket: &Socket, event: &str, answer: Answer) {
-        if let Some(packet) = answer.packet.filter(|_| socket.is_connected()) {
-            self.link.send_control(packet);
-        }
-        socket.report_failure(event, answer.failure);
-    }
-
     /// A handler of `socket` has ended: runs what waits for it, up to the next that waits itself.
     fn next_turn(&mut self, socket: &Socket, cx: &mut Context<'_>) {
         while let Some(turn) = self.turns.as_mut().and_then(|turns| turns.next(socket.0.id)) {
             match Task::start_turn(socket, turn, cx) {
-                Some(Ok(Outcome::Answered { name, answer, .. })) => self.answer(socket, &name, answer),
+                Some(Ok(Outcome::Answered(_, Answered { name, answer }))) => socket.answer(&name, answer),
                 Some(Ok(Outcome::Decided { .. } | Outcome::Done(_))) | None => {}
                 Some(Err(task)) => {
                     self.parked.get_or_insert_default().push(task);
@@ -218,33 +210,12 @@ impl Dispatcher {
         }
     }
 
-    fn event(&mut self, socket: Socket, event: IncomingEvent, bytes: usize, cx: &mut Context<'_>) {
-        if !socket.is_connected() {
-            return;
-        }
-        if let Some(limit) = self.server.common.policy.count_event(&socket, bytes) {
-            self.refuse_event(&socket, &event, &limit);
-            socket.exceeded(limit);
-            return;
-        }
-        if self.draining {
-            self.refuse_event(&socket, &event, &"server shutting down");
-            return;
-        }
-        if let Some(task) = Task::catch_all(&socket, &event) {
+    /// Handles an event when it is its turn; others see it at once.
+    fn event_in_turn(&mut self, socket: &Socket, event: IncomingEvent, cx: &mut Context<'_>) {
+        if let Some(task) = Task::catch_all(socket, &event) {
             self.started(task.start(cx), cx);
         }
-        if socket.live().blueprint.ordered {
-            self.run(&socket, Turn::Event(event), cx);
-        } else {
-            self.started(Task::start_event(socket, event, cx), cx);
-        }
-    }
-
-    fn refuse_event(&self, socket: &Socket, event: &IncomingEvent, why: &impl std::fmt::Display) {
-        if let Some(packet) = socket.acknowledge_for(event.id).error(why).packet {
-            self.link.send_control(packet);
-        }
+        self.run(socket, Turn::Event(event), cx);
     }
 
     /// Runs the disconnect handlers of a socket that is no longer part of the connection.
@@ -321,8 +292,22 @@ impl Handler for Dispatcher {
         let bytes = std::mem::take(&mut self.received);
         match self.connection.handle_packet(packet) {
             Ok(Incoming::Event(socket, event)) => {
-                let socket = socket.clone();
-                self.event(socket, event, bytes, cx);
+                if !admits_event(socket, &event, bytes, self.draining) {
+                    return;
+                }
+                if socket.live().blueprint.ordered {
+                    let socket = socket.clone();
+                    return self.event_in_turn(&socket, event, cx);
+                }
+                // The socket is only lent here: another handle to it would cost more than most of this.
+                let mut park = |task| self.parked.get_or_insert_default().push(task);
+                if let Some(Err(task)) = Task::catch_all(socket, &event).map(|task| task.start(cx)) {
+                    park(task);
+                }
+                match Task::start_event(socket, event, cx) {
+                    Ok(Answered { name, answer }) => socket.answer(&name, answer),
+                    Err(task) => park(task),
+                }
             }
             Ok(Incoming::Ack(socket, id, arguments)) => socket.acknowledge(id, arguments),
             Ok(Incoming::Connect { namespace, payload }) => self.connect(&namespace, payload, cx),
@@ -364,6 +349,28 @@ impl Handler for Dispatcher {
     fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.poll_parked(cx);
         if self.parked.is_none() { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+/// Whether an event is to be handled. If not, whoever waits for its acknowledgement is told why.
+fn admits_event(socket: &Socket, event: &IncomingEvent, bytes: usize, draining: bool) -> bool {
+    if !socket.is_connected() {
+        return false;
+    }
+    if let Some(limit) = socket.live().common.policy.count_event(socket, bytes) {
+        refuse_event(socket, event, &limit);
+        socket.exceeded(limit);
+        return false;
+    }
+    if draining {
+        refuse_event(socket, event, &"server shutting down");
+    }
+    !draining
+}
+
+fn refuse_event(socket: &Socket, event: &IncomingEvent, why: &impl std::fmt::Display) {
+    if let Some(packet) = socket.acknowledge_for(event.id).error(why).packet {
+        socket.link().send_control(packet);
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) type ErrorHook = Box<dyn Fn(&Socket, &EventError) + Send + Sync>;
 pub(super) type RoomHook = Box<dyn Fn(&NamespaceHandle, &RoomEvent) + Send + Sync>;
 pub(super) type CatchAll = Box<dyn Fn(Socket, IncomingEvent) -> BoxFuture<'static, ()> + Send + Sync>;
 pub(super) type OutgoingHook = Box<dyn Fn(&Socket, &OutgoingEvent<'_>) + Send + Sync>;
-pub(super) type EventHandler = Box<dyn Fn(Call) -> BoxFuture<'static, Answer> + Send + Sync>;
+pub(super) type EventHandler = Box<dyn Fn(Call<'_>) -> BoxFuture<'static, Answer> + Send + Sync>;
 pub(super) type Fallback = Box<dyn Fn(Socket, IncomingEvent) -> BoxFuture<'static, Answer> + Send + Sync>;
 pub(super) type EventMiddleware =
     Box<dyn Fn(Socket, IncomingEvent, Next) -> BoxFuture<'static, Answer> + Send + Sync>;
@@ -44,40 +44,38 @@ pub(crate) type ServerHandler = Box<
 >;
 
 /// The data of one event for one handler.
-pub(super) struct Call {
-    pub(super) socket: Socket,
+pub(super) struct Call<'a> {
+    pub(super) socket: &'a Socket,
     pub(super) id: Option<AckId>,
     pub(super) arguments: Arguments,
 }
 
-/// Who is to be answered.
-struct Caller {
-    socket: Socket,
-    id: Option<AckId>,
-}
+/// Who is to be answered, if anybody: a handle to the socket that nobody needs costs more than it seems.
+struct Caller(Option<(Socket, AckId)>);
 
 impl Caller {
-    fn acknowledge(&self) -> Acknowledge<'_> {
-        self.socket.acknowledge_for(self.id)
+    fn new(socket: &Socket, id: Option<AckId>) -> Self {
+        Self(id.map(|id| (socket.clone(), id)))
     }
 
-    async fn answer<R: Reply>(self, reply: impl Future<Output = R>) -> Answer {
-        reply.await.answer(self.acknowledge())
+    fn acknowledge(&self) -> Acknowledge<'_> {
+        self.0.as_ref().map_or(Acknowledge(None), |(socket, id)| socket.acknowledge_for(Some(*id)))
+    }
+
+    /// Makes an answer of what `reply` will be. Smaller than an async function, which would hold it twice.
+    fn answer<R: Reply>(self, reply: impl Future<Output = R> + Send + 'static) -> BoxFuture<'static, Answer> {
+        Box::pin(reply.map(move |reply| reply.answer(self.acknowledge())))
+    }
+}
+
+impl Call<'_> {
+    fn decode<D: DeserializeOwned>(&self) -> Result<D, DecodeError> {
+        self.arguments.decode()
     }
 
     fn undecoded(&self, error: DecodeError) -> BoxFuture<'static, Answer> {
-        std::future::ready(self.acknowledge().failed(EventFailure::Decode(error))).boxed()
-    }
-}
-
-impl Call {
-    fn data<D: DeserializeOwned>(self) -> Result<(Caller, Socket, D), (Caller, DecodeError)> {
-        let Self { socket, id, arguments } = self;
-        let caller = Caller { socket: socket.clone(), id };
-        match arguments.decode() {
-            Ok(data) => Ok((caller, socket, data)),
-            Err(error) => Err((caller, error)),
-        }
+        let ack = self.socket.acknowledge_for(self.id);
+        std::future::ready(ack.failed(EventFailure::Decode(error))).boxed()
     }
 }
 
@@ -88,9 +86,9 @@ where
     F: Fn(Socket, D) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = R> + Send + 'static,
 {
-    Box::new(move |call| match call.data() {
-        Ok((caller, socket, data)) => Box::pin(caller.answer(handler(socket, data))),
-        Err((caller, error)) => caller.undecoded(error),
+    Box::new(move |call| match call.decode() {
+        Ok(data) => Caller::new(call.socket, call.id).answer(handler(call.socket.clone(), data)),
+        Err(error) => call.undecoded(error),
     })
 }
 
@@ -101,8 +99,8 @@ where
     Fut: Future<Output = R> + Send + 'static,
 {
     Box::new(move |socket, event| {
-        let caller = Caller { socket: socket.clone(), id: event.id };
-        Box::pin(caller.answer(handler(socket, event)))
+        let caller = Caller::new(&socket, event.id);
+        caller.answer(handler(socket, event))
     })
 }
 
@@ -113,8 +111,8 @@ where
     Fut: Future<Output = R> + Send + 'static,
 {
     Box::new(move |socket, event, next| {
-        let caller = Caller { socket: socket.clone(), id: event.id };
-        Box::pin(caller.answer(middleware(socket, event, next)))
+        let caller = Caller::new(&socket, event.id);
+        caller.answer(middleware(socket, event, next))
     })
 }
 
@@ -144,11 +142,7 @@ pub struct Next {
 
 impl Next {
     /// Passes the event on, as it came or changed, and waits for what becomes of it.
-    pub async fn run(self, event: IncomingEvent) -> Answer {
-        self.start(event).await
-    }
-
-    fn start(self, event: IncomingEvent) -> BoxFuture<'static, Answer> {
+    pub fn run(self, event: IncomingEvent) -> BoxFuture<'static, Answer> {
         let Self { socket, at } = self;
         let live = Arc::clone(socket.live());
         match live.blueprint.event_middleware.get(at) {
@@ -171,14 +165,14 @@ pub(super) fn start(socket: &Socket, event: IncomingEvent) -> BoxFuture<'static,
     if socket.live().blueprint.event_middleware.is_empty() {
         handle(socket, event)
     } else {
-        Next { socket: socket.clone(), at: 0 }.start(event)
+        Next { socket: socket.clone(), at: 0 }.run(event)
     }
 }
 
 fn handle(socket: &Socket, event: IncomingEvent) -> BoxFuture<'static, Answer> {
     let awaited = socket.notify_waiters(&event);
     let blueprint = &socket.live().blueprint;
-    let call = |arguments| Call { socket: socket.clone(), id: event.id, arguments };
+    let call = |arguments| Call { socket, id: event.id, arguments };
     match (blueprint.handlers.get(event.name()).map(Vec::as_slice), &blueprint.fallback) {
         (Some([handler]), _) => handler(call(event.arguments)),
         (Some(handlers), _) => {

@@ -16,7 +16,7 @@ use crate::{
     error::{AckError, DisconnectReason, EventError, EventFailure, SendError},
     limits::Limit,
     packet::AckId,
-    reply::Acknowledge,
+    reply::{Acknowledge, Answer, Awaited},
 };
 use http::Extensions;
 use std::{
@@ -277,7 +277,16 @@ impl Socket {
 
     /// Where the acknowledgement of an event goes.
     pub(super) fn acknowledge_for(&self, id: Option<AckId>) -> Acknowledge<'_> {
-        Acknowledge { format: &self.live().common.format, namespace: self.namespace(), id }
+        let awaited = |id| Awaited { format: &self.live().common.format, namespace: self.namespace(), id };
+        Acknowledge(id.map(awaited))
+    }
+
+    /// Passes on what a handler has answered to an event.
+    pub(super) fn answer(&self, event: &str, answer: Answer) {
+        if let Some(packet) = answer.packet.filter(|_| self.is_connected()) {
+            self.link().send_control(packet);
+        }
+        self.report_failure(event, answer.failure);
     }
 
     pub(super) fn report_failure(&self, event: &str, failure: Option<Box<EventFailure>>) {

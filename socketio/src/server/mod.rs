@@ -14,6 +14,7 @@ mod live;
 mod membership;
 mod namespace;
 mod namespaces;
+mod occupants;
 mod policy;
 mod remote;
 mod room;

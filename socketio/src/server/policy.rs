@@ -60,11 +60,21 @@ impl Policy {
 
     /// Counts an event of so many bytes; the limit that it crosses, if any.
     pub(super) fn count_event(&self, socket: &Socket, bytes: usize) -> Option<Limit> {
-        let Limits { events, bytes: byte_rate, address_events, address_bytes, .. } = self.limits;
         let (own, address) = (socket.meter(), socket.link().meter());
         if own.is_none() && address.is_none() {
             return None;
         }
+        self.measure(own, address, bytes)
+    }
+
+    /// Takes an event of so many bytes from what is left of the rates.
+    fn measure(
+        &self,
+        own: Option<&Mutex<Meter>>,
+        address: Option<&Mutex<Meter>>,
+        bytes: usize,
+    ) -> Option<Limit> {
+        let Limits { events, bytes: byte_rate, address_events, address_bytes, .. } = self.limits;
         let now = self.now();
         let over = |meter: Option<&Mutex<Meter>>, events: Option<Rate>, rate: Option<Rate>| {
             let mut meter = lock(meter?);

@@ -1,9 +1,12 @@
 //! Which sockets of a namespace are in which rooms.
 
-use super::room::{Room, SocketId};
+use super::{
+    occupants::Occupants,
+    room::{Room, SocketId},
+};
 use indexmap::IndexMap;
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, hash_map::Entry},
     mem,
 };
 
@@ -13,7 +16,7 @@ use std::{
 /// Every socket is alone in a room named as its id, which is not stored: names are looked up among the
 /// sockets too.
 pub(crate) struct Rooms<S> {
-    rooms: HashMap<Room, IndexMap<SocketId, S>>,
+    rooms: HashMap<Room, Occupants<S>>,
     /// In about the order in which they came, and lie in memory: who goes through all of them misses the cache less.
     sockets: IndexMap<SocketId, Member<S>>,
     /// What has happened since it was last asked for; `None` if nobody asks.
@@ -96,14 +99,28 @@ impl<S: Clone> Rooms<S> {
         if member.rooms.len() >= limit {
             return Err(());
         }
-        let sockets = self.rooms.entry(room.clone()).or_default();
+        let socket = member.socket.clone();
+        let is_new = match self.rooms.entry(room.clone()) {
+            Entry::Vacant(entry) => {
+                entry.insert(Occupants::One(id, socket));
+                true
+            }
+            Entry::Occupied(entry) => {
+                let (room, sockets) = entry.remove_entry();
+                self.rooms.insert(room, sockets.add(id, socket));
+                false
+            }
+        };
         if let Some(events) = &mut self.events {
-            if sockets.is_empty() {
+            if is_new {
                 events.push(RoomEvent::Create(room.clone()));
             }
             events.push(RoomEvent::Join(room.clone(), id.as_str().to_owned()));
         }
-        sockets.insert(id, member.socket.clone());
+        if member.rooms.is_empty() {
+            // Most sockets are in one room.
+            member.rooms.reserve_exact(1);
+        }
         member.rooms.push(room);
         Ok(())
     }
@@ -140,7 +157,7 @@ impl<S: Clone> Rooms<S> {
             target.except.iter().map(|room| (SocketId::named(room.as_str()), self.rooms.get(room))).collect();
         let receives = |id: &SocketId| {
             !excluded.iter().any(|(own, room)| {
-                own.as_ref() == Some(id) || room.is_some_and(|sockets| sockets.contains_key(id))
+                own.as_ref() == Some(id) || room.is_some_and(|sockets| sockets.contains(id))
             })
         };
         if target.rooms.is_empty() {
@@ -153,7 +170,7 @@ impl<S: Clone> Rooms<S> {
         for room in &target.rooms {
             let own = SocketId::named(room.as_str()).and_then(|id| self.sockets.get_key_value(&id));
             let own = own.map(|(id, member)| (id, &member.socket));
-            for (id, socket) in self.rooms.get(room).into_iter().flatten().chain(own) {
+            for (id, socket) in self.rooms.get(room).into_iter().flat_map(Occupants::iter).chain(own) {
                 if receives(id) && seen.as_mut().is_none_or(|seen| seen.insert(*id)) {
                     selected.push(socket.clone());
                 }
@@ -163,11 +180,11 @@ impl<S: Clone> Rooms<S> {
     }
 
     fn vacate(&mut self, id: SocketId, room: &Room) {
-        if let Some(sockets) = self.rooms.get_mut(room) {
-            sockets.swap_remove(&id);
-            let is_empty = sockets.is_empty();
-            if is_empty {
-                self.rooms.remove(room);
+        if let Some((room, sockets)) = self.rooms.remove_entry(room) {
+            let left = sockets.without(id);
+            let is_empty = left.is_none();
+            if let Some(left) = left {
+                self.rooms.insert(room.clone(), left);
             }
             if let Some(events) = &mut self.events {
                 events.push(RoomEvent::Leave(room.clone(), id.as_str().to_owned()));
@@ -301,7 +318,7 @@ mod tests {
             }
             let found: BTreeSet<(u8, char)> = rooms.rooms.iter().flat_map(|(room, sockets)| {
                 let room = room.as_str().chars().next().unwrap();
-                sockets.values().map(move |&number| (number, room))
+                sockets.iter().map(move |(_, &number)| (number, room))
             }).collect();
             prop_assert_eq!(&found, &model);
             let count: usize = (0..4).map(|number| rooms.of(id(number)).len()).sum();

@@ -36,17 +36,19 @@ enum Run {
 /// What remains to be done after a run.
 pub(super) enum Outcome {
     /// An event has been handled.
-    Answered {
-        socket: Socket,
-        name: CompactString,
-        answer: Answer,
-    },
+    Answered(Socket, Answered),
     /// Whether a client may join a namespace.
     Decided {
         path: Arc<str>,
         decision: Result<Admitted, Refusal>,
     },
     Done(Socket),
+}
+
+/// What has been answered to the event of a name.
+pub(super) struct Answered {
+    pub(super) name: CompactString,
+    pub(super) answer: Answer,
 }
 
 impl Task {
@@ -67,7 +69,8 @@ impl Task {
             Turn::Connected => Self::connected(socket),
             Turn::Disconnected(reason) => Self::disconnected(socket, &reason),
             Turn::Event(event) => {
-                return socket.is_connected().then(|| Self::start_event(socket.clone(), event, cx));
+                let started = socket.is_connected().then(|| Self::start_event(socket, event, cx));
+                return started.map(|started| Ok(Outcome::Answered(socket.clone(), started?)));
             }
             Turn::Upgraded => Self::upgraded(socket),
         };
@@ -109,13 +112,13 @@ impl Task {
 
     /// Starts the handlers of an event, and the middleware around them: runs them up to where they first wait.
     pub(super) fn start_event(
-        socket: Socket,
+        socket: &Socket,
         event: IncomingEvent,
         cx: &mut Context<'_>,
-    ) -> Result<Outcome, Self> {
+    ) -> Result<Answered, Self> {
         let (name, id) = (event.name.clone(), event.id);
         let polled = catch_unwind(AssertUnwindSafe(|| {
-            let mut answer = start(&socket, event);
+            let mut answer = start(socket, event);
             match answer.as_mut().poll(cx) {
                 Poll::Ready(answer) => Ok(answer),
                 Poll::Pending => Err(answer),
@@ -123,10 +126,10 @@ impl Task {
         }));
         let answer = match polled {
             Ok(Ok(answer)) => answer,
-            Ok(Err(answer)) => return Err(Self(Run::Event { socket, name, id, answer })),
+            Ok(Err(answer)) => return Err(Self(Run::Event { socket: socket.clone(), name, id, answer })),
             Err(panic) => socket.acknowledge_for(id).failed(EventFailure::panicked(&*panic)),
         };
-        Ok(Outcome::Answered { socket, name, answer })
+        Ok(Answered { name, answer })
     }
 
     fn each(
@@ -190,7 +193,7 @@ impl Task {
             }
             Run::Event { socket, name, id, .. } => {
                 let answer = socket.acknowledge_for(id).failed(failure);
-                Outcome::Answered { socket, name, answer }
+                Outcome::Answered(socket, Answered { name, answer })
             }
             Run::Lifecycle { socket, of, .. } => {
                 socket.report(of, failure);
@@ -233,7 +236,7 @@ impl Future for Task {
                 Outcome::Decided { path, decision }
             }
             (Ok(Output::Event(answer)), Run::Event { socket, name, .. }) => {
-                Outcome::Answered { socket, name, answer }
+                Outcome::Answered(socket, Answered { name, answer })
             }
             (Ok(_), Run::Lifecycle { socket, .. }) => Outcome::Done(socket),
             (Ok(_), _) => unreachable!("a run has an output of its own kind"),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use conformance::report;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json, value::RawValue};
-use session::{InSession, Session, SessionError, SocketExt, Ticket, ValueError, Values};
+use session::{Session, SessionError, SocketExt, Ticket, ValueError, Values};
 use socketio::{Ack, EncodeError, Namespace, Socket};
 
 /// Any JSON, as the client has written it.
@@ -32,8 +32,7 @@ pub(super) fn namespace(connect_counts: bool, disconnect_counts: bool) -> Namesp
         .on("echo", async |_, value: Json| Ack(value))
         .on("id", async |socket: Socket, ()| Ack(socket.session().sid().as_str().to_owned()))
         .on("broadcast-in-session", async |socket: Socket, name: String| {
-            let session = socket.session().sid();
-            socket.namespace_handle().in_session(&session).emit(name.as_str(), &())?;
+            socket.in_session().emit(name.as_str(), &())?;
             Ok::<_, EncodeError>(Ack(true))
         });
     lifetime(writing(reading(namespace)))

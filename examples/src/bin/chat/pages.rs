@@ -2,11 +2,14 @@
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use session::{RequestExt, Session, SessionError};
 
-use crate::rooms::check_name;
+use crate::{
+    rooms::check_name,
+    visitor::{Visitor, count},
+};
 
 const PAGE: &str = include_str!("../../../web/index.html");
 const STYLE: &str = include_str!("../../../web/style.css");
@@ -50,34 +53,30 @@ fn answer_visitor(request: &Request<Bytes>) -> Result<Response<Bytes>, SessionEr
     let session = request.session();
     match request.uri().path() {
         "/" => {
-            session.insert("visits", &(visits(&session)? + 1))?;
+            count(&session, "visits")?;
             Ok(content("text/html", PAGE.into()))
         }
         "/login" => match login_name(request.body()) {
             Ok(name) => {
                 renew(&session)?;
                 session.insert("name", &name)?;
-                describe(&session)
+                Ok(describe(&session))
             }
             Err(error) => Ok(problem(StatusCode::UNPROCESSABLE_ENTITY, error)),
         },
         "/logout" => {
             renew(&session)?;
-            describe(&session)
+            Ok(describe(&session))
         }
-        _ => describe(&session),
+        _ => Ok(describe(&session)),
     }
 }
 
 /// Whoever knew the cookie before somebody logged in or out must not share what comes after.
 fn renew(session: &Session) -> Result<(), SessionError> {
-    let visits = visits(session)?;
+    let visits: u64 = session.get("visits")?.unwrap_or(0);
     session.regenerate()?;
     Ok(session.insert("visits", &visits)?)
-}
-
-fn visits(session: &Session) -> Result<u64, SessionError> {
-    Ok(session.get("visits")?.unwrap_or(0))
 }
 
 fn login_name(body: &[u8]) -> Result<String, &'static str> {
@@ -85,17 +84,17 @@ fn login_name(body: &[u8]) -> Result<String, &'static str> {
     check_name(&login.name)
 }
 
-fn describe(session: &Session) -> Result<Response<Bytes>, SessionError> {
-    let name: Option<String> = session.get("name")?;
-    Ok(json_response(StatusCode::OK, &json!({"name": name, "visits": visits(session)?})))
+fn describe(session: &Session) -> Response<Bytes> {
+    json_response(StatusCode::OK, &Visitor::from(&session.values()))
 }
 
 fn problem(status: StatusCode, error: &str) -> Response<Bytes> {
     json_response(status, &json!({"error": error}))
 }
 
-fn json_response(status: StatusCode, body: &Value) -> Response<Bytes> {
-    let mut response = content("application/json", body.to_string().into());
+fn json_response(status: StatusCode, body: &impl Serialize) -> Response<Bytes> {
+    let body = serde_json::to_vec(body).expect("names and numbers have a JSON form");
+    let mut response = content("application/json", body.into());
     *response.status_mut() = status;
     response
 }

@@ -6,16 +6,20 @@
 //! | `message` `{room, text}` | `{}` | `message`, in the room |
 //! | `typing` `{room, typing}` | | `typing`, in the room |
 //!
-//! Everyone gets `online` when somebody comes or goes. An error is acknowledged as `{error}`.
+//! Everyone gets `online` when somebody comes or goes. An error is acknowledged as `{error}`. A message is counted in the
+//! session of its author, whose tabs get `session`.
 
-use std::sync::Arc;
+use std::{error::Error, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use session::SocketExt;
 use socketio::{Ack, Event, Namespace, Socket};
 
-use crate::rooms::{Message, Online, Rooms};
+use crate::{
+    rooms::{Message, Online, Rooms},
+    visitor::count,
+};
 
 #[derive(Deserialize)]
 struct Said {
@@ -32,6 +36,8 @@ struct Typing {
 const ROOMS: Event<[String]> = Event::new("rooms");
 const ONLINE: Event<Online> = Event::new("online");
 const MESSAGE: Event<Message> = Event::new("message");
+/// Before the names of the chat's rooms, as sockets are in others, too: one of their session.
+const TALK: &str = "talk:";
 
 /// Describes the namespace of the chat.
 pub(crate) fn namespace() -> Namespace {
@@ -63,10 +69,10 @@ async fn on_join(
     name: String,
 ) -> Result<Ack<impl Serialize>, &'static str> {
     let (room, messages, new) = rooms.open(&name)?;
-    for left in socket.rooms() {
-        socket.leave(left);
-    }
-    socket.join(&room);
+    let mut left = socket.rooms();
+    left.retain(|room| room.as_str().starts_with(TALK));
+    socket.leave(left);
+    socket.join(talk(&room));
     if new {
         tell_everyone(&socket, ROOMS, &rooms.names()[..]);
     }
@@ -77,26 +83,32 @@ async fn on_message(
     rooms: Arc<Rooms>,
     socket: Socket,
     said: Said,
-) -> Result<Ack<impl Serialize>, &'static str> {
+) -> Result<Ack<impl Serialize>, Box<dyn Error + Send + Sync>> {
     let name = user(&socket).ok_or("log in first")?;
-    if !socket.is_in(&said.room) {
-        return Err("join the room first");
+    let room = talk(&said.room);
+    if !socket.is_in(&room) {
+        return Err("join the room first".into());
     }
     let message = rooms.post(&said.room, name, &said.text)?;
-    socket.to(&said.room).emit(MESSAGE, &message).ok();
+    count(&socket.session(), "messages")?;
+    socket.to(&room).emit(MESSAGE, &message).ok();
     socket.emit(MESSAGE, &message).ok();
     Ok(Ack(json!({})))
 }
 
 async fn on_typing(socket: Socket, Typing { room, typing }: Typing) {
-    if let Some(name) = user(&socket).filter(|_| socket.is_in(&room)) {
-        socket.to(&room).emit("typing", &json!({"room": room, "name": name, "typing": typing})).ok();
+    if let Some(name) = user(&socket).filter(|_| socket.is_in(&talk(&room))) {
+        socket.to(talk(&room)).emit("typing", &json!({"room": room, "name": name, "typing": typing})).ok();
     }
 }
 
 /// The name under which the visitor has logged in, from the session that the pages share.
 fn user(socket: &Socket) -> Option<String> {
     socket.session().get("name").ok().flatten()
+}
+
+fn talk(room: &str) -> String {
+    format!("{TALK}{room}")
 }
 
 fn tell_everyone<D: Serialize + ?Sized>(socket: &Socket, event: Event<D>, data: &D) {
