@@ -204,3 +204,22 @@ async fn what_a_handler_stopped_to_save_is_saved_at_its_end() {
     assert_eq!(client.ask("impatient", ()).await, "[false]");
     assert_eq!((scene.stored("a").await, scene.stored("b").await), (Some(json!(1)), Some(json!(2))));
 }
+
+/// What was changed meanwhile comes on top.
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_saved_stays_in_its_handle() {
+    let scene = Scene::new(|sessions| sessions).await;
+    let session = scene.sessions.load(&scene.sid).await.unwrap().unwrap();
+    session.insert("a", &1).unwrap();
+    session.insert("b", &1).unwrap();
+    scene.store.is("replace", Mood::FailsAfter(SECOND));
+    let meanwhile = async {
+        tokio::time::sleep(SECOND / 2).await;
+        session.insert("b", &2).unwrap();
+    };
+    let (saved, ()) = tokio::join!(session.save(), meanwhile);
+    assert!(saved.is_err() && session.is_modified());
+    scene.store.is_well();
+    session.save().await.unwrap();
+    assert_eq!((scene.stored("a").await, scene.stored("b").await), (Some(json!(1)), Some(json!(2))));
+}

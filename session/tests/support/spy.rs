@@ -25,6 +25,8 @@ struct Inside {
 pub(crate) enum Mood {
     /// It fails, and nothing was done.
     Fails,
+    /// It fails after this, and nothing was done.
+    FailsAfter(Duration),
     /// It is done at once, and says so only after this.
     AnswersAfter(Duration),
     /// It is done after this.
@@ -95,6 +97,10 @@ impl Spy {
         match mood {
             None => work.await,
             Some(Mood::Fails) => Err(StoreError::Unavailable("boom!".into())),
+            Some(Mood::FailsAfter(delay)) => {
+                tokio::time::sleep(delay).await;
+                Err(StoreError::Unavailable("boom!".into()))
+            }
             Some(Mood::AnswersAfter(delay)) => {
                 let done = work.await;
                 tokio::time::sleep(delay).await;
