@@ -102,9 +102,11 @@ impl Future for AroundEvent {
                         None => return Poll::Ready(Outcome::Answered(answer)),
                         Some(session) if answer.is_error() => {
                             session.discard();
+                            session.release();
                             return Poll::Ready(Outcome::Answered(answer));
                         }
                         Some(session) if !session.is_changed_here() => {
+                            session.release();
                             return Poll::Ready(Outcome::Answered(answer));
                         }
                         Some(session) => Self::Saving { rest: Box::pin(save(session, answer)) },
@@ -117,12 +119,9 @@ impl Future for AroundEvent {
 }
 
 async fn save(session: Session, answer: Answer) -> Outcome {
-    match session.save().await {
+    match session.conclude().await {
         Ok(()) => Outcome::Answered(answer),
-        Err(error) => {
-            session.discard();
-            Outcome::Failed(error)
-        }
+        Err(error) => Outcome::Failed(error),
     }
 }
 
@@ -135,7 +134,7 @@ pub(crate) async fn around_occasion(
     let mut work = std::pin::pin!(Handler::around(shared, handlers));
     work.as_mut().await;
     match work.take_value().and_then(|handler| handler.session.into_inner()) {
-        Some(session) => session.save().await.inspect_err(|_| session.discard()),
+        Some(session) => session.conclude().await,
         None => Ok(()),
     }
 }

@@ -1,6 +1,6 @@
 //! What one handler or request has done to a session.
 
-use crate::{Record, Values, policy::OnConflict};
+use crate::{CookieState, Record, Values, policy::OnConflict};
 
 /// A session as it was, and as it is to be: what is different is put over whatever the session has become meanwhile.
 #[derive(Clone, Debug)]
@@ -43,10 +43,32 @@ impl Changes {
         Ok(merged)
     }
 
-    fn changes_cookie(&self) -> bool {
-        !self.base.cookie.same_lifetime(&self.mine.cookie)
-            || !self.base.cookie.same_attributes(&self.mine.cookie)
+    /// Both, these having been made later.
+    pub(crate) fn on_top_of(&self, earlier: Self) -> Self {
+        let Ok(mine) = self.apply(&earlier.mine, &OnConflict::Mine) else { return earlier };
+        Self { base: earlier.base, mine }
     }
+
+    /// As if `earlier`, which they may have been made on top of, had never been made.
+    pub(crate) fn forget(&mut self, earlier: &Self) {
+        let mut undo = Self { base: earlier.mine.clone(), mine: earlier.base.clone() };
+        if !is_same(&self.base.cookie, &earlier.mine.cookie) {
+            undo.mine.cookie = undo.base.cookie.clone();
+        }
+        if let Ok(base) = undo.apply(&self.base, &OnConflict::Theirs)
+            && let Ok(mine) = self.apply(&base, &OnConflict::Mine)
+        {
+            *self = Self { base, mine };
+        }
+    }
+
+    fn changes_cookie(&self) -> bool {
+        !is_same(&self.base.cookie, &self.mine.cookie)
+    }
+}
+
+fn is_same(one: &CookieState, other: &CookieState) -> bool {
+    one.same_lifetime(other) && one.same_attributes(other)
 }
 
 #[cfg(test)]
@@ -54,7 +76,6 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
-    use crate::CookieState;
 
     fn record(pairs: &[(&str, u8)]) -> Record {
         let mut record = Record::new(CookieState::default());
@@ -83,6 +104,27 @@ mod tests {
         let merged = changes.apply(&record(&[("a", 1)]), &OnConflict::Fail).unwrap();
         assert_eq!(merged.cookie.original_max_age(), Some(Duration::from_secs(5)));
         assert_eq!(merged.values, record(&[("a", 1)]).values);
+    }
+
+    #[test]
+    fn what_was_made_on_top_of_others_is_made_without_them() {
+        let mut earlier = Changes::new(record(&[("a", 1), ("b", 1), ("c", 1)]));
+        earlier.mine.values.insert("a", &2).unwrap();
+        earlier.mine.values.insert("b", &2).unwrap();
+        earlier.mine.cookie.set_max_age(Some(Duration::from_secs(5)), UNIX_EPOCH);
+        let mut later = Changes::new(earlier.mine.clone());
+        later.mine.values.insert("b", &3).unwrap();
+        later.mine.values.insert("c", &2).unwrap();
+        later.forget(&earlier);
+        let merged = later.apply(&earlier.base, &OnConflict::Fail).unwrap();
+        assert_eq!(merged.values, record(&[("a", 1), ("b", 3), ("c", 2)]).values);
+        assert_eq!(merged.cookie, earlier.base.cookie);
+        // Made beside them, it stays what it is, also where both have put the same.
+        let mut beside = Changes::new(earlier.base.clone());
+        beside.mine.values.insert("b", &2).unwrap();
+        beside.forget(&earlier);
+        let merged = beside.apply(&earlier.base, &OnConflict::Fail).unwrap();
+        assert_eq!(merged.values, record(&[("a", 1), ("b", 2), ("c", 1)]).values);
     }
 
     #[test]

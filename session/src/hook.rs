@@ -89,13 +89,16 @@ impl HandshakeHook for Sessions {
     ) -> Result<(), Refusal> {
         let attached = Attached::of(handshake);
         let config = &self.inner.config;
-        if attached.bound {
+        let knows_session = || {
             let lines = request.header_values(header::COOKIE.as_str());
-            if self.inner.verified_sid_of(lines).as_ref() != Some(&attached.shared.sid) {
-                return Err(Refusal::forbidden("another session"));
-            }
+            self.inner.verified_sid_of(lines).as_ref() == Some(&attached.shared.sid)
+        };
+        if attached.bound && !knows_session() {
+            return Err(Refusal::forbidden("another session"));
         }
-        if config.rolling && attached.shared.state().standing() == Standing::Stored {
+        // The cookie of a session that began with the handshake is not for those who have not shown it.
+        let renew = config.rolling && attached.shared.state().standing() == Standing::Stored;
+        if renew && (attached.bound || knows_session()) {
             attached.shared.touch_in_background(ROLLING_TOUCH);
             let (shared, cookie) = (&attached.shared, attached.shared.cookie());
             // A cookie that cannot be written was refused nobody at the handshake either.

@@ -2,7 +2,10 @@
 
 use std::{
     fmt, mem,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -44,6 +47,16 @@ struct Unit {
     scope: Scope,
     /// Sessions that end when the present one has been stored in their place.
     replaced: Mutex<Vec<Arc<Shared>>>,
+    /// Something has been saved.
+    wrote: AtomicBool,
+    /// The handler or request has ended, and the handle has not: it is one from anywhere else now.
+    released: AtomicBool,
+}
+
+/// Changes that are being saved; back in their handle if that does not happen.
+struct Taken<'a> {
+    session: &'a Session,
+    changes: Option<Changes>,
 }
 
 /// Who saves.
@@ -119,7 +132,8 @@ impl Session {
     pub(crate) fn new(shared: Arc<Shared>, scope: Scope) -> Self {
         let shared = Mutex::new(shared);
         let (changes, replaced) = (Mutex::default(), Mutex::default());
-        Self { unit: Arc::new(Unit { shared, changes, scope, replaced }) }
+        let (wrote, released) = (AtomicBool::default(), AtomicBool::default());
+        Self { unit: Arc::new(Unit { shared, changes, scope, replaced, wrote, released }) }
     }
 
     /// Returns the id. A secret: whoever has it and a signing key is this browser.
@@ -236,28 +250,21 @@ impl Session {
         let own = self.take_changes();
         for _ in 0..MAX_RUNS {
             let before = shared.state().current(policy);
-            let merged = match &own {
+            let merged = match &own.changes {
                 Some(own) => own.apply(&before, policy).map_err(|_| SessionError::Conflict)?,
                 None => before.clone(),
             };
             let mut record = merged;
-            let outcome = match change(&mut record.values) {
-                Ok(outcome) => outcome,
-                Err(error) => {
-                    self.put_back(own);
-                    return Err(error.into());
-                }
-            };
+            let outcome = change(&mut record.values)?;
             match shared.save(Changes::between(before, record), OnOvertaken::Again).await {
-                Ok(()) => return Ok(outcome),
-                Err(Unsaved::Again) => {}
-                Err(Unsaved::Error(error)) => {
-                    self.put_back(own);
-                    return Err(error);
+                Ok(()) => {
+                    own.saved();
+                    return Ok(outcome);
                 }
+                Err(Unsaved::Again) => {}
+                Err(Unsaved::Error(error)) => return Err(error),
             }
         }
-        self.put_back(own);
         Err(SessionError::Conflict)
     }
 
@@ -271,14 +278,15 @@ impl Session {
     /// if it is new and its response has already left. [`SessionError::Conflict`] and [`SessionError::Store`]: nothing
     /// was saved, as far as the store says, and the changes stay in this handle.
     pub async fn save(&self) -> Result<(), SessionError> {
-        let Some(changes) = self.take_changes() else { return Ok(()) };
-        match self.shared().save(changes.clone(), OnOvertaken::Merge).await {
-            Ok(()) => Ok(()),
-            Err(Unsaved::Again) => unreachable!("what is merged is not made again"),
-            Err(Unsaved::Error(error)) => {
-                self.put_back(Some(changes));
-                Err(error)
+        let own = self.take_changes();
+        let Some(changes) = own.changes.clone() else { return Ok(()) };
+        match self.shared().save(changes, OnOvertaken::Merge).await {
+            Ok(()) => {
+                own.saved();
+                Ok(())
             }
+            Err(Unsaved::Again) => unreachable!("what is merged is not made again"),
+            Err(Unsaved::Error(error)) => Err(error),
         }
     }
 
@@ -332,9 +340,11 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`SessionError::NoResponse`] in handlers of a socket.
+    /// [`SessionError::NoResponse`] in handlers of a socket, and where the response has left.
     pub fn regenerate(&self) -> Result<(), SessionError> {
-        let Scope::Request { .. } = self.unit.scope else { return Err(SessionError::NoResponse) };
+        if self.is_free() || self.unit.scope == Scope::Handler {
+            return Err(SessionError::NoResponse);
+        }
         let new = self.shared().inner.successor(&self.shared());
         self.replace(new);
         Ok(())
@@ -355,15 +365,37 @@ impl Session {
 
     /// Saves before a response. Where the store has failed, the changes are dropped: the response says so.
     pub(crate) async fn save_for_response(&self) -> Result<(), SessionError> {
-        let saved = self.save().await;
-        self.discard();
-        match saved {
+        match self.conclude().await {
             // A page may end its own session.
             Err(SessionError::Gone) => Ok(()),
             // What is put into a session that nobody can come back to is of use for this one response.
             Err(SessionError::Unannounced) => Ok(()),
             saved => saved,
         }
+    }
+
+    /// The handler or request has ended: saves what it has changed.
+    pub(crate) async fn conclude(&self) -> Result<(), SessionError> {
+        let saved = self.save().await;
+        if saved.is_err() {
+            self.discard();
+        }
+        self.release();
+        saved
+    }
+
+    /// Who still has the handle sees the newest state, and saves by itself.
+    pub(crate) fn release(&self) {
+        let mut changes = lock(&self.unit.changes);
+        if changes.as_ref().is_some_and(Changes::is_empty) {
+            *changes = None;
+        }
+        self.unit.released.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether something was saved by this handle.
+    pub(crate) fn has_written(&self) -> bool {
+        self.unit.wrote.load(Ordering::Relaxed)
     }
 
     pub(crate) fn scope(&self) -> Scope {
@@ -388,7 +420,7 @@ impl Session {
         let mut changes = lock(&self.unit.changes);
         match &mut *changes {
             Some(changes) => changes.mine.clone(),
-            None if self.unit.scope == Scope::Free => self.current(),
+            None if self.is_free() => self.current(),
             none => none.insert(Changes::new(self.current())).mine.clone(),
         }
     }
@@ -403,16 +435,33 @@ impl Session {
         shared.state().current(&shared.inner.config.on_conflict)
     }
 
-    fn take_changes(&self) -> Option<Changes> {
-        lock(&self.unit.changes).take().filter(|changes| !changes.is_empty())
+    /// Whether nobody saves but the holder.
+    fn is_free(&self) -> bool {
+        self.unit.scope == Scope::Free || self.unit.released.load(Ordering::Relaxed)
     }
 
-    /// Keeps what could not be saved, unless there is something newer.
-    fn put_back(&self, own: Option<Changes>) {
-        let mut changes = lock(&self.unit.changes);
-        if changes.is_none() {
-            *changes = own;
-        }
+    fn take_changes(&self) -> Taken<'_> {
+        let changes = lock(&self.unit.changes).take().filter(|changes| !changes.is_empty());
+        Taken { session: self, changes }
+    }
+}
+
+impl Taken<'_> {
+    fn saved(mut self) {
+        self.changes = None;
+        self.session.unit.wrote.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Not saved, or given up: what was changed since then comes on top.
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        let Some(own) = self.changes.take() else { return };
+        let mut changes = lock(&self.session.unit.changes);
+        *changes = Some(match changes.take() {
+            Some(newer) => newer.on_top_of(own),
+            None => own,
+        });
     }
 }
 

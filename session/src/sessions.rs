@@ -5,12 +5,13 @@ use std::{
     error::Error,
     fmt,
     sync::{Arc, OnceLock},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
 use engineio::IsSecure;
 use http::{HeaderMap, HeaderValue, Request, header, uri::Scheme};
 use socketio::Socket;
+use tokio::time::Instant;
 
 use crate::{
     CookieState, InvalidCookie, Observer, RequestFacts, Session, SessionError, SessionsBuilder, Sid, Store,
@@ -188,7 +189,7 @@ impl Sessions {
         touch: bool,
     ) -> Result<(), SessionError> {
         session.save_for_response().await?;
-        let shared = session.shared();
+        let mut shared = session.shared();
         let standing = shared.state().standing();
         let cookie = match standing {
             Standing::Gone => None,
@@ -196,7 +197,9 @@ impl Sessions {
                 let keep = standing == Standing::Opening
                     && (shared.state().is_changed() || self.inner.config.save_uninitialized);
                 if keep {
-                    Some(shared.create().await?)
+                    let cookie = self.create(session).await?;
+                    shared = session.shared();
+                    Some(cookie)
                 } else {
                     shared.state().unannounced();
                     None
@@ -204,13 +207,17 @@ impl Sessions {
             }
             Standing::Stored => {
                 let due = shared.state().take_due_cookie();
-                if due.is_none() && touch {
+                // It may also be due since an event, long ago.
+                let fresh = due && session.has_written();
+                if touch && !fresh {
                     match shared.touch().await {
                         Ok(()) | Err(SessionError::Gone) => {}
                         Err(error) => return Err(error),
                     }
                 }
-                due.or_else(|| self.inner.config.rolling.then(|| shared.cookie()))
+                let cookie = if fresh { shared.state().cookie() } else { shared.cookie() };
+                let expires = cookie.expires().is_some();
+                Some(cookie).filter(|_| self.inner.config.rolling || (due && expires))
             }
         };
         for old in session.take_replaced() {
@@ -220,6 +227,19 @@ impl Sessions {
             self.inner.set_cookie(&shared.sid, &cookie, secure, response_headers)?;
         }
         Ok(())
+    }
+
+    /// Stores a new session: under another id if the application has made one that is in use.
+    async fn create(&self, session: &Session) -> Result<CookieState, SessionError> {
+        let shared = session.shared();
+        match shared.create().await {
+            Err(SessionError::Conflict) => {
+                let twin = self.inner.twin(&shared);
+                session.replace(Arc::clone(&twin));
+                twin.create().await
+            }
+            created => created,
+        }
     }
 
     /// Returns the session of this id for work outside of requests and sockets, `None` if there is none.
@@ -237,9 +257,9 @@ impl Sessions {
 }
 
 impl Inner {
-    /// Milliseconds since this was made: small enough for an atomic number.
+    /// Milliseconds since this was made: small enough for an atomic number. Never zero, which stands for never.
     pub(crate) fn now(&self) -> u64 {
-        self.started.elapsed().as_millis().try_into().unwrap_or(u64::MAX)
+        self.started.elapsed().as_millis().try_into().unwrap_or(u64::MAX).max(1)
     }
 
     /// Whether so much time has gone by since `then`, a time of [`now`](Self::now).
@@ -261,6 +281,14 @@ impl Inner {
     /// Makes a new session with a cookie like the one of `old`.
     pub(crate) fn successor(self: &Arc<Self>, old: &Shared) -> Arc<Shared> {
         self.enter_new(old.cookie(), None)
+    }
+
+    /// Makes a new session like another new one.
+    fn twin(self: &Arc<Self>, new: &Shared) -> Arc<Shared> {
+        let twin = self.enter_new(new.cookie(), None);
+        let record = new.state().current(&self.config.on_conflict);
+        twin.state().fill(&record);
+        twin
     }
 
     fn enter_new(self: &Arc<Self>, cookie: CookieState, request: Option<&RequestFacts<'_>>) -> Arc<Shared> {

@@ -9,6 +9,7 @@ use std::{
 };
 
 use socketio::{Socket, WeakSocket};
+use tokio::task::JoinError;
 
 use crate::{
     CookieState, Lifetime, Sid, StoreError, Stored,
@@ -80,7 +81,11 @@ impl Shared {
 
     /// Has changes stored, together with those of others, which see them at once. In a new session they wait for the
     /// response.
-    pub(crate) async fn save(&self, changes: Changes, on_conflict: OnOvertaken) -> Result<(), Unsaved> {
+    pub(crate) async fn save(
+        self: &Arc<Self>,
+        changes: Changes,
+        on_conflict: OnOvertaken,
+    ) -> Result<(), Unsaved> {
         let id = {
             let mut state = self.state();
             match state.standing() {
@@ -95,15 +100,23 @@ impl Shared {
             }
         };
         let _withdrawal = Withdrawal { shared: self, id };
-        let _turn = self.turn.lock().await;
         loop {
+            let turn = self.turn.lock().await;
             let fate = self.state().fate(id);
+            drop(turn);
             match fate {
                 Fate::Stored => return Ok(()),
                 Fate::Failed(Failed::Again) => return Err(Unsaved::Again),
                 Fate::Failed(Failed::For(failure)) => return Err(Unsaved::Error(failure.into())),
-                Fate::Pending => self.write().await,
+                Fate::Pending => {}
             }
+            // Others' changes are in the write, too, and what a store was told cannot be taken back.
+            let shared = Arc::clone(self);
+            to_the_end(async move {
+                let _turn = shared.turn.lock().await;
+                shared.write().await;
+            })
+            .await;
         }
     }
 
@@ -196,8 +209,7 @@ impl Shared {
     /// Stores a new session, whose cookie is about to be sent.
     pub(crate) async fn create(&self) -> Result<CookieState, SessionError> {
         let _turn = self.turn.lock().await;
-        let (record, now) = (self.state().text().record().expect("it was written here"), SystemTime::now());
-        let mut record = record;
+        let (mut record, now) = (self.state().current(&self.inner.config.on_conflict), SystemTime::now());
         record.cookie.touch(now);
         let text = Stored::from(&record);
         match self.inner.store.create(&self.sid, &text, record.cookie.lifetime(now)).await? {
@@ -243,14 +255,18 @@ impl Shared {
     }
 
     /// Ends the session for everybody.
-    pub(crate) async fn destroy(&self) -> Result<(), SessionError> {
-        let _turn = self.turn.lock().await;
-        let standing = self.state().standing();
-        if standing == Standing::Stored {
-            self.inner.store.destroy(&self.sid).await?;
-        }
-        self.end();
-        Ok(())
+    pub(crate) async fn destroy(self: &Arc<Self>) -> Result<(), SessionError> {
+        let shared = Arc::clone(self);
+        to_the_end(async move {
+            let _turn = shared.turn.lock().await;
+            let standing = shared.state().standing();
+            if standing == Standing::Stored {
+                shared.inner.store.destroy(&shared.sid).await?;
+            }
+            shared.end();
+            Ok(())
+        })
+        .await
     }
 
     /// The cookie as it is to be sent now, living its whole age.
@@ -263,8 +279,7 @@ impl Shared {
     }
 
     fn note_touch(&self) {
-        // Never zero, which is where it begins.
-        self.touched.store(self.inner.now().max(1), Ordering::Relaxed);
+        self.touched.store(self.inner.now(), Ordering::Relaxed);
     }
 
     /// Notes a socket of the session; one of a session that has ended is treated as that policy says.
@@ -349,6 +364,17 @@ impl Drop for Withdrawal<'_> {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing is left half-done under these locks: a policy's function that panics has changed nothing yet.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Does something of which no half must be done, even if nobody waits for it any more: requests and events are given up
+/// when their clients are gone.
+async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    match tokio::spawn(work).await.map_err(JoinError::try_into_panic) {
+        Ok(output) => output,
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        // The runtime ends, and this with it.
+        Err(Err(_)) => std::future::pending().await,
+    }
 }
 
 /// The first retry is immediate. Later ones wait at random, so that processes that got in each other's way do not do so

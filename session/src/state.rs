@@ -62,6 +62,10 @@ struct Pending {
     changes: Changes,
     /// How to go on when somebody else has changed the session.
     on_conflict: OnOvertaken,
+    /// The store has been told to write them, and may have done so.
+    in_flight: bool,
+    /// Nobody will ask for their fate.
+    abandoned: bool,
 }
 
 /// What is done with changes that were made from what is not the newest state any more.
@@ -150,6 +154,11 @@ impl State {
         Ok(())
     }
 
+    /// Puts a whole record into a new session.
+    pub(crate) fn fill(&mut self, record: &Record) {
+        self.text = Stored::from(record);
+    }
+
     /// Lets others see changes, and the next write store them; returns how to ask for their fate. `None`: they were made
     /// of what is not the newest state any more, and have to be made again.
     pub(crate) fn push(
@@ -164,16 +173,19 @@ impl State {
         let id = self.next;
         self.next = id.wrapping_add(1);
         let work = self.work.get_or_insert_default();
-        work.pending.push(Pending { id, changes, on_conflict });
+        work.pending.push(Pending { id, changes, on_conflict, in_flight: false, abandoned: false });
         Some(id)
     }
 
-    /// Takes back what has not been stored.
+    /// Nobody waits for these changes any more: takes them back, unless they may be stored already.
     pub(crate) fn withdraw(&mut self, id: u32) {
-        if let Some(work) = &mut self.work {
-            work.failed.retain(|(failed, _)| *failed != id);
+        let Some(work) = &mut self.work else { return };
+        work.failed.retain(|(failed, _)| *failed != id);
+        match work.pending.iter_mut().find(|pending| pending.id == id) {
+            Some(pending) if pending.in_flight => pending.abandoned = true,
+            Some(_) => self.take_back(&[id]),
+            None => self.settle(&[]),
         }
-        self.settle(&[id]);
     }
 
     pub(crate) fn fate(&mut self, id: u32) -> Fate {
@@ -191,20 +203,12 @@ impl State {
     /// its whole age again.
     pub(crate) fn write(&mut self, policy: &OnConflict, extend: bool, now: SystemTime) -> Option<Write> {
         let before = self.record();
-        let (mut record, mut batch) = (before.clone(), Vec::new());
-        let mut irreconcilable = Vec::new();
-        for pending in self.pending() {
-            match pending.changes.apply(&record, policy) {
-                Ok(merged) => record = merged,
-                Err(_) => irreconcilable.push(pending.id),
-            }
-            batch.push(pending.id);
-        }
-        self.fail(&irreconcilable, &Failed::For(Failure::Conflict));
-        batch.retain(|id| !irreconcilable.contains(id));
+        let mut record = self.merge_pending(&before, policy);
+        let batch = self.ids(|_| true);
         if batch.is_empty() {
             return None;
         }
+        let has_age_of_its_own = !before.cookie.same_lifetime(&record.cookie);
         if Changes::between(before, record.clone()).is_empty() {
             self.settle(&batch);
             return None;
@@ -212,17 +216,44 @@ impl State {
         let lifetime = if extend {
             record.cookie.touch(now);
             record.cookie.lifetime(now)
+        } else if has_age_of_its_own {
+            record.cookie.lifetime(now)
         } else {
             Lifetime::Unchanged
         };
+        if let Some(work) = &mut self.work {
+            work.pending.iter_mut().for_each(|pending| pending.in_flight = true);
+        }
         Some(Write { seen: self.text.clone(), record: Stored::from(&record), lifetime, batch })
     }
 
-    /// The write was done.
+    /// Puts all that is pending into `before`; what cannot be, fails.
+    fn merge_pending(&mut self, before: &Record, policy: &OnConflict) -> Record {
+        // The write before this one was not done.
+        let abandoned = self.ids(|pending| pending.abandoned);
+        self.take_back(&abandoned);
+        loop {
+            let (mut record, mut irreconcilable) = (before.clone(), Vec::new());
+            for pending in self.pending() {
+                match pending.changes.apply(&record, policy) {
+                    Ok(merged) => record = merged,
+                    Err(_) => irreconcilable.push(pending.id),
+                }
+            }
+            if irreconcilable.is_empty() {
+                return record;
+            }
+            self.fail(&irreconcilable, &Failed::For(Failure::Conflict));
+        }
+    }
+
+    /// The write was done. If the session has ended since, that stays so.
     pub(crate) fn written(&mut self, write: Write) {
-        self.text = write.record;
-        self.cookie_due = true;
         self.settle(&write.batch);
+        if self.standing != Standing::Gone {
+            self.text = write.record;
+            self.cookie_due = true;
+        }
     }
 
     /// The write was not done; its changes are dropped.
@@ -232,12 +263,11 @@ impl State {
 
     /// Takes what the store holds now; whether that is another text than before.
     pub(crate) fn rebase(&mut self, text: Stored) -> bool {
-        if self.text.is_same(&text) {
+        if self.standing == Standing::Gone || self.text.is_same(&text) {
             return false;
         }
         self.text = text;
-        let again = self.pending().iter().filter(|pending| pending.on_conflict == OnOvertaken::Again);
-        let again: Vec<u32> = again.map(|pending| pending.id).collect();
+        let again = self.ids(|pending| pending.on_conflict == OnOvertaken::Again);
         self.fail(&again, &Failed::Again);
         true
     }
@@ -254,12 +284,14 @@ impl State {
         self.standing = Standing::Unannounced;
     }
 
-    /// Returns the cookie if the browser's one has become too old, and counts it as sent.
-    pub(crate) fn take_due_cookie(&mut self) -> Option<CookieState> {
-        if !std::mem::take(&mut self.cookie_due) {
-            return None;
-        }
-        Some(self.record().cookie).filter(|cookie| cookie.expires().is_some())
+    /// Whether the browser's cookie has become too old; counts it as sent.
+    pub(crate) fn take_due_cookie(&mut self) -> bool {
+        std::mem::take(&mut self.cookie_due)
+    }
+
+    /// The cookie as it is stored.
+    pub(crate) fn cookie(&self) -> CookieState {
+        self.record().cookie
     }
 
     /// The session is no more; false if that was known. The values are forgotten too, so that nobody is logged in by a
@@ -268,7 +300,7 @@ impl State {
         if self.standing == Standing::Gone {
             return false;
         }
-        let all: Vec<u32> = self.pending().iter().map(|pending| pending.id).collect();
+        let all = self.ids(|_| true);
         self.fail(&all, &Failed::For(Failure::Gone));
         self.text = Stored::from(&Record::new(self.record().cookie));
         self.standing = Standing::Gone;
@@ -279,11 +311,36 @@ impl State {
         self.work.as_ref().map_or(&[], |work| &work.pending)
     }
 
+    fn ids(&self, which: impl Fn(&Pending) -> bool) -> Vec<u32> {
+        self.pending().iter().filter(|pending| which(pending)).map(|pending| pending.id).collect()
+    }
+
     fn fail(&mut self, ids: &[u32], why: &Failed) {
+        let awaited = self.ids(|pending| ids.contains(&pending.id) && !pending.abandoned);
         if let Some(work) = &mut self.work {
-            work.failed.extend(ids.iter().map(|id| (*id, why.clone())));
+            work.failed.extend(awaited.into_iter().map(|id| (id, why.clone())));
         }
-        self.settle(ids);
+        self.take_back(ids);
+    }
+
+    /// Removes changes that will not be stored. Others have seen them: what was made on top of them is made again, or
+    /// merged as if they had not been there.
+    fn take_back(&mut self, ids: &[u32]) {
+        let Some(work) = &mut self.work else { return };
+        let mut again = Vec::new();
+        while let Some(at) = work.pending.iter().position(|pending| ids.contains(&pending.id)) {
+            let removed = work.pending.remove(at);
+            for later in &mut work.pending[at..] {
+                later.changes.forget(&removed.changes);
+                if later.on_conflict == OnOvertaken::Again && !ids.contains(&later.id) {
+                    again.push(later.id);
+                }
+            }
+        }
+        if !again.is_empty() {
+            self.fail(&again, &Failed::Again);
+        }
+        self.settle(&[]);
     }
 
     /// Nothing is to be done any more about these changes.
@@ -385,6 +442,43 @@ mod tests {
     }
 
     #[test]
+    fn what_was_made_on_top_of_what_could_not_be_stored_is_made_again() {
+        let mut state = State::stored(text(&[("n", 1), ("a", 1)]));
+        let first = change(&state, "n", 2);
+        state.push(first, OnOvertaken::Merge, &MINE).unwrap();
+        let write = state.write(&MINE, true, UNIX_EPOCH).unwrap();
+        let second = change(&state, "n", 3);
+        let second = state.push(second, OnOvertaken::Again, &MINE).unwrap();
+        let third = change(&state, "a", 2);
+        let third = state.push(third, OnOvertaken::Merge, &MINE).unwrap();
+        state.not_written(&write, &Failure::Conflict);
+        assert!(matches!(state.fate(second), Fate::Failed(Failed::Again)));
+        assert!(matches!(state.fate(third), Fate::Pending));
+        assert_eq!(values(&state), [("n".into(), 1), ("a".into(), 2)]);
+    }
+
+    #[test]
+    fn who_gives_up_takes_back_what_is_not_on_its_way() {
+        let mut state = State::stored(text(&[("n", 1)]));
+        let first = change(&state, "n", 2);
+        let first = state.push(first, OnOvertaken::Merge, &MINE).unwrap();
+        let second = change(&state, "n", 3);
+        let second = state.push(second, OnOvertaken::Again, &MINE).unwrap();
+        state.withdraw(first);
+        assert!(matches!(state.fate(second), Fate::Failed(Failed::Again)));
+        let third = change(&state, "n", 2);
+        let third = state.push(third, OnOvertaken::Again, &MINE).unwrap();
+        let write = state.write(&MINE, true, UNIX_EPOCH).unwrap();
+        state.withdraw(third);
+        assert_eq!(values(&state), [("n".into(), 2)], "it may be stored by now");
+        state.rebase(text(&[("n", 7)]));
+        assert!(state.write(&MINE, true, UNIX_EPOCH).is_none());
+        assert_eq!(values(&state), [("n".into(), 7)]);
+        state.written(write);
+        assert!(state.work.is_none(), "nobody asks");
+    }
+
+    #[test]
     fn nothing_is_written_where_nothing_changes() {
         let mut state = State::stored(text(&[("a", 1)]));
         assert!(state.write(&MINE, true, UNIX_EPOCH).is_none());
@@ -424,6 +518,11 @@ mod tests {
         let write = state.write(&MINE, false, later).unwrap();
         assert_eq!(write.lifetime, Lifetime::Unchanged);
         assert_eq!(write.record.record().unwrap().cookie, record.cookie);
+        let mut shorter = Changes::new(state.current(&MINE));
+        shorter.mine.cookie.set_max_age(Some(Duration::from_secs(5)), later);
+        state.push(shorter, OnOvertaken::Merge, &MINE).unwrap();
+        let write = state.write(&MINE, false, later).unwrap();
+        assert_eq!(write.lifetime, Lifetime::For(Duration::from_secs(5)), "what was set is meant");
     }
 
     #[test]
@@ -431,8 +530,13 @@ mod tests {
         let mut state = State::stored(text(&[("user", 1)]));
         let id = change(&state, "a", 1);
         let id = state.push(id, OnOvertaken::Merge, &MINE).unwrap();
+        let write = state.write(&MINE, true, UNIX_EPOCH).unwrap();
         assert!(state.end() && !state.end());
         assert!(matches!(state.fate(id), Fate::Failed(Failed::For(Failure::Gone))));
+        assert!(values(&state).is_empty());
+        // The store's answers may overtake each other.
+        state.written(write);
+        assert!(!state.rebase(text(&[("user", 1)])));
         assert!(values(&state).is_empty());
     }
 

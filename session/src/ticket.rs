@@ -4,15 +4,14 @@ use std::{
     collections::HashMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use http::{HeaderMap, StatusCode};
 use serde::{Serialize, Serializer};
+use tokio::time::Instant;
 
-use crate::{
-    RequestFacts, Session, SessionError, Sessions, Sid, session::Scope, shared::Shared, state::Standing,
-};
+use crate::{RequestFacts, Session, SessionError, Sessions, Sid, shared::Shared, state::Standing};
 
 /// What a browser exchanges for a new cookie, once, within a minute: a path that its page has to request, with the old
 /// cookie, as `fetch(path, {method: "POST"})`.
@@ -60,6 +59,21 @@ struct Claim {
     deadline: Instant,
 }
 
+/// A ticket that is being exchanged; if that does not happen, it is as good as before.
+struct Claimed<'a> {
+    tickets: &'a Tickets,
+    name: &'a str,
+    claim: Option<Claim>,
+}
+
+impl Drop for Claimed<'_> {
+    fn drop(&mut self) {
+        if let Some(claim) = self.claim.take().filter(|claim| claim.deadline > Instant::now()) {
+            self.tickets.claims().insert(self.name.to_owned(), claim);
+        }
+    }
+}
+
 impl Tickets {
     fn issue(&self, holder: Arc<Shared>, successor: Option<Arc<Shared>>, now: Instant) -> Option<String> {
         let mut claims = self.claims();
@@ -74,13 +88,14 @@ impl Tickets {
         Some(name)
     }
 
-    fn claim(&self, name: &str, sid: &Sid, now: Instant) -> Option<Claim> {
+    fn claim<'a>(&'a self, name: &'a str, sid: &Sid, now: Instant) -> Option<Claimed<'a>> {
         let mut claims = self.claims();
         // A ticket in the wrong hands stays valid for the right ones.
         if claims.get(name)?.holder.sid != *sid {
             return None;
         }
-        claims.remove(name).filter(|claim| claim.deadline > now)
+        let claim = claims.remove(name).filter(|claim| claim.deadline > now)?;
+        Some(Claimed { tickets: self, name, claim: Some(claim) })
     }
 
     fn expire(&self, name: &str) -> Option<Claim> {
@@ -119,7 +134,13 @@ impl Session {
         old.require_stored()?;
         let new = old.inner.successor(&old);
         new.create().await?;
-        let ticket = old.inner.ticket(&old, Some(Arc::clone(&new)))?;
+        let ticket = match old.inner.ticket(&old, Some(Arc::clone(&new))) {
+            Ok(ticket) => ticket,
+            Err(error) => {
+                new.destroy().await?;
+                return Err(error);
+            }
+        };
         self.replace(new);
         // It ends when the ticket is claimed.
         drop(self.take_replaced());
@@ -186,8 +207,14 @@ impl Sessions {
             .inner
             .verified_sid(request.headers)
             .and_then(|sid| self.inner.tickets.claim(name, &sid, Instant::now()));
-        let Some(Claim { holder, successor, .. }) = claim else { return Some(StatusCode::FORBIDDEN) };
-        let settled = self.exchange(&holder, successor, request, response_headers).await;
+        let Some(mut claimed) = claim else { return Some(StatusCode::FORBIDDEN) };
+        let settled = match &claimed.claim {
+            Some(claim) => self.exchange(claim, request, response_headers).await,
+            None => Err(SessionError::Gone),
+        };
+        if !matches!(settled, Err(SessionError::Store(_))) {
+            claimed.claim = None;
+        }
         Some(match settled {
             Ok(()) => StatusCode::NO_CONTENT,
             Err(SessionError::Gone) => StatusCode::FORBIDDEN,
@@ -200,16 +227,11 @@ impl Sessions {
 
     async fn exchange(
         &self,
-        holder: &Arc<Shared>,
-        successor: Option<Arc<Shared>>,
+        Claim { holder, successor, .. }: &Claim,
         request: &RequestFacts<'_>,
         response_headers: &mut HeaderMap,
     ) -> Result<(), SessionError> {
-        let session = match &successor {
-            Some(new) => Session::new(Arc::clone(new), Scope::Request { secure: request.secure }),
-            None => Session::new(Arc::clone(holder), Scope::Request { secure: request.secure }),
-        };
-        let shared = session.shared();
+        let shared = successor.as_ref().unwrap_or(holder);
         shared.touch().await?;
         shared.require_stored()?;
         if successor.is_some() {

@@ -9,6 +9,9 @@ mod observed;
 mod proxy;
 mod replacing;
 mod server;
+#[path = "../support/mod.rs"]
+mod support;
+mod traces;
 mod tracking;
 
 use std::time::{Duration, Instant};
