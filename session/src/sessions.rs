@@ -326,7 +326,10 @@ impl Inner {
 
     /// Asks the store, so that it tells of the next change if it is to.
     pub(crate) async fn load(self: &Arc<Self>, sid: &Sid) -> Result<Option<Stored>, StoreError> {
-        if self.is_watched() { self.store.load_watched(sid).await } else { self.store.load(sid).await }
+        let watched = self.is_watched();
+        let load = if watched { self.store.load_watched(sid) } else { self.store.load(sid) };
+        // For express-session, too, `null` is no session.
+        Ok(load.await?.filter(|text| text.as_str() != "null"))
     }
 
     /// Begins to hear of changes before the first session is opened, if there is a runtime for that already.

@@ -16,6 +16,25 @@ use crate::Sessions;
 /// Puts sessions around a service, as [`Sessions::serve`] does: `router.layer(SessionLayer::new(sessions))`. Handlers find
 /// theirs by [`RequestExt::session`](crate::RequestExt::session).
 ///
+/// ```
+/// use axum::{Router, extract::Request, routing::post};
+/// use session::{RequestExt, Session, SessionError, SessionLayer, Sessions};
+///
+/// async fn login(request: Request) -> Result<&'static str, String> {
+///     renew(&request.session()).map_err(|error| error.to_string())?;
+///     Ok("welcome")
+/// }
+///
+/// fn renew(session: &Session) -> Result<(), SessionError> {
+///     session.regenerate()?;
+///     Ok(session.insert("user", "ada")?)
+/// }
+///
+/// fn router(sessions: Sessions) -> Router {
+///     Router::new().route("/login", post(login)).layer(SessionLayer::new(sessions))
+/// }
+/// ```
+///
 /// It must be around the whole router, where the path is still the browser's. Services that fail, other than axum's, are
 /// to be turned into responses before.
 #[derive(Clone, Debug)]

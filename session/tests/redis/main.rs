@@ -4,6 +4,7 @@
 
 mod expiry;
 mod faults;
+mod foreign;
 mod lifecycle;
 mod observed;
 mod proxy;
