@@ -336,17 +336,19 @@ impl Session {
     /// Puts a new, empty session in the place of this one; do so at login and logout, so that whoever knew the cookie
     /// before does not share what comes after. Every clone of this handle is the new session then.
     ///
-    /// The old session ends only when the new one has been stored with its response.
+    /// The old session ends only when the new one has been stored with its response. The new one has the cookie that new
+    /// sessions have, whatever the old one's age was set to.
     ///
     /// # Errors
     ///
     /// [`SessionError::NoResponse`] in handlers of a socket, and where the response has left.
     pub fn regenerate(&self) -> Result<(), SessionError> {
-        if self.is_free() || self.unit.scope == Scope::Handler {
+        let Scope::Request { secure } = self.unit.scope else { return Err(SessionError::NoResponse) };
+        if self.is_free() {
             return Err(SessionError::NoResponse);
         }
-        let new = self.shared().inner.successor(&self.shared());
-        self.replace(new);
+        let old = self.shared();
+        self.replace(old.inner.successor(&old, secure));
         Ok(())
     }
 

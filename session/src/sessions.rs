@@ -17,7 +17,7 @@ use crate::{
     CookieState, InvalidCookie, Observer, RequestFacts, Session, SessionError, SessionsBuilder, Sid, Store,
     StoreError, Stored, Values,
     builder::Config,
-    cookie,
+    cookie::{self, CookieChoice},
     live::Live,
     policy::{Reload, Touch},
     session::Scope,
@@ -278,9 +278,14 @@ impl Inner {
         shared
     }
 
-    /// Makes a new session with a cookie like the one of `old`.
-    pub(crate) fn successor(self: &Arc<Self>, old: &Shared) -> Arc<Shared> {
-        self.enter_new(old.cookie(), None)
+    /// Makes a new session to take the place of `old`, with the cookie that the application wants of new sessions. Where
+    /// it chooses that for each request, it is one like the cookie of `old`.
+    pub(crate) fn successor(self: &Arc<Self>, old: &Shared, secure: bool) -> Arc<Shared> {
+        let cookie = match &self.config.cookie {
+            CookieChoice::Always(options) => options.state(SystemTime::now(), secure),
+            CookieChoice::PerRequest(_) => old.cookie(),
+        };
+        self.enter_new(cookie, None)
     }
 
     /// Makes a new session like another new one.

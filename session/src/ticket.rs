@@ -132,7 +132,7 @@ impl Session {
     pub async fn regenerate_with_ticket(&self) -> Result<Ticket, SessionError> {
         let old = self.shared();
         old.require_stored()?;
-        let new = old.inner.successor(&old);
+        let new = old.inner.successor(&old, old.cookie().secure());
         new.create().await?;
         let ticket = match old.inner.ticket(&old, Some(Arc::clone(&new))) {
             Ok(ticket) => ticket,

@@ -111,6 +111,8 @@ fn rooms(namespace: Namespace) -> Namespace {
         })
         .on("rooms", async |socket: Socket, ()| {
             let mut rooms: Vec<_> = socket.rooms().iter().map(|room| room.as_str().to_owned()).collect();
+            // The room of the session is not in the twin.
+            rooms.retain(|room| !room.starts_with("session:"));
             rooms.sort();
             Ack(rooms)
         })

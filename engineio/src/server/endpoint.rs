@@ -318,7 +318,7 @@ impl Line {
             failed("invalid content");
             return self.answer_bad_post(head, framing, headers).await;
         }
-        let Some(_guard) = shared.begin_post() else {
+        let Some(guard) = shared.begin_post() else {
             failed("data request overlap from client");
             return self.answer_bad_post(head, framing, headers).await;
         };
@@ -338,11 +338,15 @@ impl Line {
                     Failure::Body(_) | Failure::Head(_) => failed("malformed data request"),
                     Failure::Gone => failed("data request connection closed prematurely"),
                 }
+                drop(guard);
                 return self.answer_failure(head, &failure, headers).await;
             }
         };
         let (reply, answer) = oneshot::channel();
-        if shared.request(Request::Post(body, reply)).is_err() {
+        let handed_over = shared.request(Request::Post(body, reply));
+        // Before the answer, as the client may post again as soon as it has that.
+        drop(guard);
+        if handed_over.is_err() {
             return self.reject(head, framing, headers, Rejection::SidUnknown.into()).await;
         }
         match answer.await {

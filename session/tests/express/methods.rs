@@ -47,6 +47,26 @@ async fn regenerate_destroys_and_replaces_the_previous_session() {
     assert_ne!(site.visit("/again").await.says("false 0").sid(), second.sid());
 }
 
+#[tokio::test]
+async fn regenerate_takes_the_cookie_options_again() {
+    let store = Spy::default();
+    let site = site(&store, async |session: Session, path| {
+        match &path[..] {
+            "/remember" => session.set_max_age(Some(MINUTE * 60)),
+            "/regenerate" => session.regenerate().unwrap(),
+            _ => {}
+        }
+        session.insert("user", "bob").unwrap();
+        format!("{:?}", session.cookie().original_max_age())
+    });
+    let first = site.visit("/").await;
+    let usual = first.body.clone();
+    let longer = format!("{:?}", Some(MINUTE * 60));
+    assert_ne!(usual, longer);
+    site.get("/remember", first.cookie()).await.says(&longer);
+    site.get("/regenerate", first.cookie()).await.says(&usual);
+}
+
 mod reload {
     use super::*;
 
