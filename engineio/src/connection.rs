@@ -248,6 +248,12 @@ impl State {
         }
     }
 
+    /// Whether a message that comes over `via` now is one for the application, as [`handle_packet`](Self::handle_packet)
+    /// would say: for who has not made a packet of it.
+    pub fn delivers(&self, via: Transport) -> bool {
+        via == self.transport() && matches!(self.phase, Phase::Open)
+    }
+
     fn handle_on_route(&mut self, packet: Packet, now: Instant) -> Option<Event> {
         match (packet, self.role) {
             (Packet::Message(message), _) => {

@@ -1,7 +1,7 @@
 //! What one connection has joined: the rules of namespaces, for both ends, without any I/O.
 
 use crate::{
-    args::Arguments,
+    args::{Arguments, ArgumentsRef},
     packet::{AckId, Content, Packet},
 };
 use bytestring::ByteString;
@@ -183,7 +183,25 @@ pub struct IncomingEvent {
     pub(crate) arguments: Arguments,
 }
 
+/// The same as long as its text is lent.
+#[derive(Clone, Copy)]
+pub(crate) struct EventRef<'a> {
+    pub(crate) id: Option<AckId>,
+    pub(crate) name: &'a str,
+    pub(crate) arguments: ArgumentsRef<'a>,
+}
+
+impl EventRef<'_> {
+    pub(crate) fn to_owned(self) -> IncomingEvent {
+        IncomingEvent { id: self.id, name: self.name.into(), arguments: self.arguments.to_owned() }
+    }
+}
+
 impl IncomingEvent {
+    pub(crate) fn borrowed(&self) -> EventRef<'_> {
+        EventRef { id: self.id, name: &self.name, arguments: self.arguments.borrowed() }
+    }
+
     /// The id of the acknowledgement that the peer waits for, if it does.
     pub fn ack_id(&self) -> Option<AckId> {
         self.id
@@ -245,6 +263,18 @@ impl<S> Connection<S, ClientRole> {
     /// Starts as a client; no namespace is joined.
     pub fn client() -> Self {
         Self { members: Vec::new(), role: PhantomData }
+    }
+}
+
+impl<S> Connection<S> {
+    /// For whom an event of this namespace is, as [`handle_packet`](Self::handle_packet) would tell; nobody may be any
+    /// more.
+    pub(crate) fn receiver(&self, namespace: &str) -> Result<Option<&S>, Violation> {
+        match self.state(namespace) {
+            Some(State::Joined(socket)) => Ok(Some(socket)),
+            Some(State::Ended) => Ok(None),
+            _ => Err(Violation::NotJoined),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Messages of one connection -> packets, complete with their attachments.
 
-use crate::packet::{MAX_ATTACHMENTS, Packet, PacketError};
+use crate::packet::{MAX_ATTACHMENTS, Outline, Packet, PacketError};
 use bytes::Bytes;
 use engineio::Message;
 
@@ -68,6 +68,13 @@ impl Decoder {
     /// Makes a decoder with limits of one's own.
     pub fn new(limits: DecoderLimits) -> Self {
         Self { limits, partial: None }
+    }
+
+    /// Looks at the next message if it is the text of an event, to which no attachments belong: the rule, for which
+    /// nothing is copied. For any other, `None`: it is to be [handled](Self::handle_message) then.
+    pub(crate) fn outline_event(&self, text: &str) -> Option<Result<Outline, DecoderError>> {
+        let is_event = text.starts_with('2') && self.partial.is_none();
+        is_event.then(|| Ok(Outline::parse(text, self.limits.max_attachments)?))
     }
 
     /// Takes the next message; returns the packet that it completes, if any.

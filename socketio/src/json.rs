@@ -25,44 +25,67 @@ pub enum JsonError {
 /// As `JSON.parse` does, it accepts numbers beyond any range and `\u` escapes of lone surrogates: whether
 /// they mean something is for the type that they are decoded into.
 pub(crate) fn check(text: &str) -> Result<(), JsonError> {
-    let mut scanner = Scanner { text: text.as_bytes(), at: 0 };
-    let mut open = Containers { objects: 0, depth: 0 };
+    check_rest(Scanner { text: text.as_bytes(), at: 0 }, Containers { objects: 0, depth: 0 }, false)
+}
+
+/// The same, and finds the string that an array begins with, as the name of an event, on the way: what is between its
+/// quotes, if that stands for itself and nothing but the bracket is before it.
+pub(crate) fn check_named(text: &str) -> Result<Option<&str>, JsonError> {
+    let name = text.strip_prefix("[\"").and_then(|rest| {
+        let end = plain_prefix(rest.as_bytes());
+        (rest.as_bytes().get(end) == Some(&b'"')).then(|| &rest[..end])
+    });
+    let Some(name) = name else { return check(text).map(|()| None) };
+    let scanner = Scanner { text: text.as_bytes(), at: "[\"\"".len() + name.len() };
+    check_rest(scanner, Containers { objects: 0, depth: 1 }, true).map(|()| Some(name))
+}
+
+/// Checks from where `scanner` is: within `open`, and behind a value or before one.
+#[inline(always)]
+fn check_rest(
+    mut scanner: Scanner<'_>,
+    mut open: Containers,
+    mut behind_value: bool,
+) -> Result<(), JsonError> {
     loop {
-        scanner.skip_white_space();
-        let opened = scanner.at;
-        match scanner.next()? {
-            b'{' => {
-                open.push(true, opened)?;
-                scanner.skip_white_space();
-                if !scanner.eat(b'}') {
-                    scanner.key()?;
-                    continue;
+        if !behind_value {
+            scanner.skip_white_space();
+            let opened = scanner.at;
+            match scanner.next()? {
+                b'{' => {
+                    open.push(true, opened)?;
+                    scanner.skip_white_space();
+                    if !scanner.eat(b'}') {
+                        scanner.key()?;
+                        continue;
+                    }
+                    open.pop();
                 }
-                open.pop();
-            }
-            b'[' => {
-                open.push(false, opened)?;
-                scanner.skip_white_space();
-                if !scanner.eat(b']') {
-                    continue;
+                b'[' => {
+                    open.push(false, opened)?;
+                    scanner.skip_white_space();
+                    if !scanner.eat(b']') {
+                        continue;
+                    }
+                    open.pop();
                 }
-                open.pop();
+                b'"' => scanner.string()?,
+                b'-' => {
+                    let first = scanner.next()?;
+                    scanner.number(first)?;
+                }
+                first @ b'0'..=b'9' => scanner.number(first)?,
+                b't' => scanner.literal(b"rue")?,
+                b'f' => scanner.literal(b"alse")?,
+                b'n' => scanner.literal(b"ull")?,
+                _ => return Err(JsonError::Unexpected(opened)),
             }
-            b'"' => scanner.string()?,
-            b'-' => {
-                let first = scanner.next()?;
-                scanner.number(first)?;
-            }
-            first @ b'0'..=b'9' => scanner.number(first)?,
-            b't' => scanner.literal(b"rue")?,
-            b'f' => scanner.literal(b"alse")?,
-            b'n' => scanner.literal(b"ull")?,
-            _ => return Err(JsonError::Unexpected(opened)),
         }
+        behind_value = false;
         loop {
             scanner.skip_white_space();
             if open.depth == 0 {
-                let end = scanner.at == text.len();
+                let end = scanner.at == scanner.text.len();
                 return if end { Ok(()) } else { Err(JsonError::Unexpected(scanner.at)) };
             }
             match (scanner.next()?, open.in_object()) {

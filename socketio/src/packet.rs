@@ -1,13 +1,15 @@
 //! The text of one message -> one Socket.IO packet: `<type>[<n>-][/namespace,][id][json]`.
 
 use crate::{
-    args::{self, Arguments},
+    args::{self, Arguments, ArgumentsRef},
+    connection::EventRef,
     event::is_reserved,
     json,
 };
 use bytes::Bytes;
 use bytestring::ByteString;
 use compact_str::CompactString;
+use std::ops::Range;
 
 pub use crate::{
     encoded::{EncodeError, Encoded},
@@ -128,6 +130,38 @@ impl Packet {
         text: ByteString,
         max_attachments: usize,
     ) -> Result<(Self, usize), PacketError> {
+        let outline = Outline::parse(&text, max_attachments)?;
+        let (namespace, attachments) = (outline.shared_namespace(&text), outline.attachments);
+        Ok((Self { namespace, content: outline.content(text) }, attachments))
+    }
+}
+
+/// Where the parts of a packet's text are: what a packet is, found out before anything of it is copied or kept.
+#[derive(Debug)]
+pub(crate) struct Outline {
+    kind: u8,
+    attachments: usize,
+    /// Empty for `/`.
+    namespace: Range<usize>,
+    id: Option<AckId>,
+    payload: usize,
+    name: Name,
+    /// Where the arguments begin: behind the name of an event, or the bracket.
+    first: usize,
+}
+
+/// The name of an event.
+#[derive(Debug)]
+enum Name {
+    /// It stands for itself here.
+    Plain(Range<usize>),
+    /// Escapes have been resolved, or it is a number.
+    Other(CompactString),
+}
+
+impl Outline {
+    /// Finds the parts of `text`, with `max_attachments` at most.
+    pub(crate) fn parse(text: &str, max_attachments: usize) -> Result<Self, PacketError> {
         let (&kind, _) = text.as_bytes().split_first().ok_or(PacketError::Type)?;
         if !matches!(kind, b'0'..=b'6') {
             return Err(PacketError::Type);
@@ -138,52 +172,97 @@ impl Packet {
             return Err(PacketError::TooManyAttachments(max_attachments));
         }
         let (namespace, rest) = if rest.starts_with('/') {
-            let (namespace, rest) = rest.split_once(',').unwrap_or((rest, ""));
-            (text.slice_ref(namespace), rest)
+            let (namespace, behind) = rest.split_once(',').unwrap_or((rest, ""));
+            let start = text.len() - rest.len();
+            (start..start + namespace.len(), behind)
         } else {
-            (ByteString::from_static("/"), rest)
+            (0..0, rest)
         };
         let (id, payload) = ack_id(rest)?;
-        if !payload.is_empty() {
-            json::check(payload)?;
+        Self::of_payload(kind, attachments, namespace, id, text, text.len() - payload.len())
+    }
+
+    /// The parts of a packet of this kind whose payload begins at `start`.
+    #[inline]
+    fn of_payload(
+        kind: u8,
+        attachments: usize,
+        namespace: Range<usize>,
+        id: Option<AckId>,
+        text: &str,
+        start: usize,
+    ) -> Result<Self, PacketError> {
+        let payload = &text[start..];
+        let plain_name = match (payload.is_empty(), kind) {
+            (true, _) => None,
+            (false, b'2' | b'5') => json::check_named(payload)?,
+            (false, _) => json::check(payload).map(|()| None)?,
+        };
+        if attachments > 0 {
+            args::check_placeholders(payload, attachments)?;
         }
-        let start = text.len() - payload.len();
-        let content = Content::new(kind, id, text, start, attachments)?;
-        Ok((Self { namespace, content }, attachments))
+        let (name, first) = match (kind, plain_name, first(payload)) {
+            (b'2' | b'5', Some(name), _) => plain_event(name, start)?,
+            (b'2' | b'5', None, Some(b'[')) => event_name(payload, start)?,
+            (b'3' | b'6', _, Some(b'[')) => {
+                id.ok_or(PacketError::MissingAckId)?;
+                let bracket = payload.len() - json::trim_start(payload).len();
+                (Name::Plain(0..0), start + bracket + 1)
+            }
+            (b'0', _, None | Some(b'{')) | (b'1', _, None) | (b'4', _, Some(b'{' | b'"')) => {
+                (Name::Plain(0..0), start)
+            }
+            _ => return Err(PacketError::Payload),
+        };
+        Ok(Self { kind, attachments, namespace, id, payload: start, name, first })
+    }
+
+    /// The namespace of the packet with this text.
+    pub(crate) fn namespace<'a>(&self, text: &'a str) -> &'a str {
+        if self.namespace.is_empty() { "/" } else { &text[self.namespace.clone()] }
+    }
+
+    fn shared_namespace(&self, text: &ByteString) -> ByteString {
+        if self.namespace.is_empty() {
+            return ByteString::from_static("/");
+        }
+        text.slice_ref(self.namespace(text))
+    }
+
+    /// The event that this text is, which must be one without attachments.
+    pub(crate) fn event<'a>(&'a self, text: &'a str) -> EventRef<'a> {
+        let name = match &self.name {
+            Name::Plain(at) => &text[at.clone()],
+            Name::Other(name) => name,
+        };
+        let arguments = ArgumentsRef::new(&text[self.payload..], self.first - self.payload, &[]);
+        EventRef { id: self.id, name, arguments }
+    }
+
+    /// What the packet with this text says; attachments are to be added.
+    fn content(self, text: ByteString) -> Content {
+        let payload = |text: &ByteString| text.slice_ref(&text[self.payload..]);
+        match (self.kind, self.id) {
+            (b'0', _) => {
+                Content::Connect { payload: Some(payload(&text)).filter(|payload| !payload.is_empty()) }
+            }
+            (b'1', _) => Content::Disconnect,
+            (b'3' | b'6', Some(id)) => {
+                Content::Ack { id, arguments: Arguments::new(text, self.payload, self.first) }
+            }
+            (b'4', _) => Content::ConnectError { payload: payload(&text) },
+            (_, id) => {
+                let name = match self.name {
+                    Name::Plain(at) => text[at].into(),
+                    Name::Other(name) => name,
+                };
+                Content::Event { id, name, arguments: Arguments::new(text, self.payload, self.first) }
+            }
+        }
     }
 }
 
 impl Content {
-    /// What a packet of this kind says, by its checked payload: `text` from `start` on.
-    fn new(
-        kind: u8,
-        id: Option<AckId>,
-        text: ByteString,
-        start: usize,
-        attachments: usize,
-    ) -> Result<Self, PacketError> {
-        let payload = &text[start..];
-        if attachments > 0 {
-            args::check_placeholders(payload, attachments)?;
-        }
-        Ok(match (kind, first(payload)) {
-            (b'0', None) => Self::Connect { payload: None },
-            (b'0', Some(b'{')) => Self::Connect { payload: Some(text.slice_ref(payload)) },
-            (b'1', None) => Self::Disconnect,
-            (b'2' | b'5', Some(b'[')) => {
-                let (name, behind) = event_name(payload)?;
-                Self::Event { id, name, arguments: Arguments::new(text, start, start + behind) }
-            }
-            (b'3' | b'6', Some(b'[')) => {
-                let id = id.ok_or(PacketError::MissingAckId)?;
-                let bracket = payload.len() - json::trim_start(payload).len();
-                Self::Ack { id, arguments: Arguments::new(text, start, start + bracket + 1) }
-            }
-            (b'4', Some(b'{' | b'"')) => Self::ConnectError { payload: text.slice_ref(payload) },
-            _ => return Err(PacketError::Payload),
-        })
-    }
-
     /// An event, of the JSON array of its name and arguments; `attachments` are what placeholders in it stand
     /// for. This and the like of it are for [parsers](crate::Parser) of other formats.
     ///
@@ -231,10 +310,8 @@ impl Content {
         payload: ByteString,
         attachments: Vec<Bytes>,
     ) -> Result<Self, PacketError> {
-        if !payload.is_empty() {
-            json::check(&payload)?;
-        }
-        let mut content = Self::new(kind, id, payload, 0, attachments.len())?;
+        let mut content =
+            Outline::of_payload(kind, attachments.len(), 0..0, id, &payload, 0)?.content(payload);
         content.attach(attachments);
         Ok(content)
     }
@@ -276,27 +353,31 @@ fn first(json: &str) -> Option<u8> {
     json::trim_start(json).bytes().next()
 }
 
-/// The name of an event whose `payload` is known to be a JSON array, and where it ends.
-fn event_name(payload: &str) -> Result<(CompactString, usize), PacketError> {
+/// The name of an event whose payload begins at `start` with a plain string, and where its arguments begin.
+fn plain_event(name: &str, start: usize) -> Result<(Name, usize), PacketError> {
+    if is_reserved(name) {
+        return Err(PacketError::EventName);
+    }
+    let at = start + "[\"".len();
+    let end = at + name.len();
+    Ok((Name::Plain(at..end), end + 1))
+}
+
+/// The same where the payload is any array.
+fn event_name(payload: &str, start: usize) -> Result<(Name, usize), PacketError> {
     let element = json::trim_start(&json::trim_start(payload)[1..]);
-    let (name, end): (CompactString, usize) = match (json::plain_string(element), element.as_bytes().first())
-    {
-        (Some(plain), _) => (plain.into(), plain.len() + 2),
-        (None, Some(b'"')) => {
-            let end = json::value_end(element);
-            let name = serde_json::from_str::<String>(&element[..end]).map_err(|_| PacketError::EventName)?;
-            (name.into(), end)
+    let end = json::value_end(element);
+    let name: CompactString = match element.as_bytes().first() {
+        Some(b'"') => {
+            serde_json::from_str::<String>(&element[..end]).map_err(|_| PacketError::EventName)?.into()
         }
-        (None, Some(b'-' | b'0'..=b'9')) => {
-            let end = json::value_end(element);
-            (element[..end].into(), end)
-        }
-        (None, _) => return Err(PacketError::EventName),
+        Some(b'-' | b'0'..=b'9') => element[..end].into(),
+        _ => return Err(PacketError::EventName),
     };
     if is_reserved(&name) {
         return Err(PacketError::EventName);
     }
-    Ok((name, payload.len() - element.len() + end))
+    Ok((Name::Other(name), start + payload.len() - element.len() + end))
 }
 
 #[cfg(test)]
@@ -316,7 +397,7 @@ mod tests {
         Content::Event {
             id: id.and_then(AckId::new),
             name: name.into(),
-            arguments: Arguments::new(json.into(), 0, event_name(json).map_or(1, |(_, end)| end)),
+            arguments: Arguments::new(json.into(), 0, event_name(json, 0).map_or(1, |(_, end)| end)),
         }
     }
 

@@ -5,7 +5,7 @@ use crate::{
     decoder::{Decoder, DecoderError, DecoderLimits},
     encoded::{EncodeError, Encoded},
     event::is_reserved,
-    packet::{AckId, Content, Packet},
+    packet::{AckId, Content, Outline, Packet},
 };
 use bytestring::ByteString;
 use engineio::Message;
@@ -217,6 +217,13 @@ pub(crate) enum AnyDecoder {
 }
 
 impl AnyDecoder {
+    pub(crate) fn outline_event(&self, text: &str) -> Option<Result<Outline, ParserError>> {
+        match self {
+            Self::Default(decoder) => Some(decoder.outline_event(text)?.map_err(ParserError::from)),
+            Self::Other(_) => None,
+        }
+    }
+
     pub(crate) fn handle_message(&mut self, message: Message) -> Result<Option<Packet>, ParserError> {
         match self {
             Self::Default(decoder) => Ok(decoder.handle_message(message)?),

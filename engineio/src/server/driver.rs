@@ -1,6 +1,7 @@
 //! The driver: the one task of a connection. It owns the connection's state and, after an upgrade, the WebSocket.
 
 use std::{
+    borrow::Cow,
     ops::ControlFlow,
     pin::Pin,
     sync::Arc,
@@ -282,18 +283,25 @@ impl<H: Handler> Core<H> {
         let outcome = websocket.poll_events(cx, &limits, |event, cx| {
             *budget -= 1;
             let packet = match event {
-                websocket::Event::Text(text) => Packet::decode_frame(text),
-                websocket::Event::Binary(bytes) => Ok(Packet::decode_binary(bytes)),
+                websocket::Event::Text(Cow::Borrowed(text))
+                    if text.starts_with('4') && self.state.delivers(Transport::WebSocket) =>
+                {
+                    self.handler.on_text(&text[1..], cx);
+                    None
+                }
+                websocket::Event::Text(text) => Some(Packet::decode_frame(text)),
+                websocket::Event::Binary(bytes) => Some(Ok(Packet::decode_binary(bytes))),
                 websocket::Event::Ping(_) | websocket::Event::Pong | websocket::Event::Close(_) => {
                     return if *budget > 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
                 }
             };
             match packet {
-                Ok(packet) => {
+                Some(Ok(packet)) => {
                     let event = self.state.handle_packet(packet, Transport::WebSocket, now);
                     self.give(event, cx);
                 }
-                Err(error) => self.state.handle_parse_error(Transport::WebSocket, error.as_str()),
+                Some(Err(error)) => self.state.handle_parse_error(Transport::WebSocket, error.as_str()),
+                None => {}
             }
             self.held_back = self.check_room(cx);
             let goes_on = *budget > 0 && self.takes_frames() && self.state.uses_websocket();

@@ -25,6 +25,12 @@ pub trait Handler: Send + 'static {
     /// `Ready`.
     fn on_message(&mut self, message: Message, cx: &mut Context<'_>);
 
+    /// Takes a text message whose memory is only lent, as it lies where it was received: in place of
+    /// [`on_message`](Self::on_message), which gets a copy unless this does something better.
+    fn on_text(&mut self, text: &str, cx: &mut Context<'_>) {
+        self.on_message(Message::Text(text.into()), cx);
+    }
+
     /// The connection has moved to a WebSocket.
     fn on_upgrade(&mut self, cx: &mut Context<'_>) {
         let _ = cx;

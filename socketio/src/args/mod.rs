@@ -37,6 +37,30 @@ pub struct Arguments {
     attachments: Vec<Bytes>,
 }
 
+/// The same, of somebody else.
+#[derive(Clone, Copy)]
+pub(crate) struct ArgumentsRef<'a> {
+    json: &'a str,
+    first: usize,
+    attachments: &'a [Bytes],
+}
+
+impl<'a> ArgumentsRef<'a> {
+    /// `json` must be an array that was checked; its arguments begin at `first`.
+    pub(crate) fn new(json: &'a str, first: usize, attachments: &'a [Bytes]) -> Self {
+        Self { json, first, attachments }
+    }
+
+    pub(crate) fn decode<D: DeserializeOwned>(self) -> Result<D, DecodeError> {
+        read::arguments(&self.json[self.first..], self.attachments).map_err(DecodeError)
+    }
+
+    pub(crate) fn to_owned(self) -> Arguments {
+        let Self { json, first, attachments } = self;
+        Arguments { text: json.into(), start: 0, first, attachments: attachments.to_vec() }
+    }
+}
+
 impl Arguments {
     /// From `start` on, `text` must be an array that was checked, placeholders included; its arguments begin at
     /// `first`.
@@ -87,7 +111,11 @@ impl Arguments {
     /// Fails if an argument is missing or has another type, or is JSON that means nothing in Rust, such as
     /// `1e400`.
     pub fn decode<D: DeserializeOwned>(&self) -> Result<D, DecodeError> {
-        read::arguments(&self.text[self.first..], &self.attachments).map_err(DecodeError)
+        self.borrowed().decode()
+    }
+
+    pub(crate) fn borrowed(&self) -> ArgumentsRef<'_> {
+        ArgumentsRef::new(self.json(), self.first - self.start, &self.attachments)
     }
 }
 

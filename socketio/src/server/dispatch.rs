@@ -4,9 +4,10 @@ use super::{
     Shared,
     admission::{Admitted, Recovered, admit},
     deadlines::Deadlines,
+    handler::Arrived,
     link::{Link, Request},
     socket::Socket,
-    task::{Answered, Outcome, Task},
+    task::{Outcome, Task},
     turns::{Turn, Turns},
 };
 use crate::{
@@ -14,6 +15,7 @@ use crate::{
     encoded::{EncodeError, Encoded},
     error::{DisconnectReason, Refusal},
     limits::Limit,
+    packet::AckId,
     parser::AnyDecoder,
 };
 use bytestring::ByteString;
@@ -35,7 +37,7 @@ pub(super) struct Dispatcher {
     connection: Connection<Socket>,
     deadlines: Deadlines,
     /// Handlers that wait; boxed and absent while there are none, as in a connection that is idle.
-    parked: Option<Box<FuturesUnordered<Task>>>,
+    parked: Parked,
     /// What waits for its turn in ordered namespaces.
     turns: Option<Box<Turns>>,
     /// By which the link wakes this task.
@@ -45,6 +47,8 @@ pub(super) struct Dispatcher {
     /// The connection is closed as soon as no handler is running.
     draining: bool,
 }
+
+type Parked = Option<Box<FuturesUnordered<Task>>>;
 
 impl Dispatcher {
     pub(super) fn new(server: Arc<Shared>, connection: engineio::Connection) -> Self {
@@ -94,7 +98,7 @@ impl Dispatcher {
     fn finish(&mut self, outcome: Outcome, cx: &mut Context<'_>) {
         match outcome {
             Outcome::Decided { path, decision } => self.decide(&path, decision, cx),
-            Outcome::Answered(socket, Answered { name, answer }) => {
+            Outcome::Answered { socket, name, answer } => {
                 socket.answer(&name, answer);
                 self.next_turn(&socket, cx);
             }
@@ -106,7 +110,7 @@ impl Dispatcher {
     fn next_turn(&mut self, socket: &Socket, cx: &mut Context<'_>) {
         while let Some(turn) = self.turns.as_mut().and_then(|turns| turns.next(socket.0.id)) {
             match Task::start_turn(socket, turn, cx) {
-                Some(Ok(Outcome::Answered(_, Answered { name, answer }))) => socket.answer(&name, answer),
+                Some(Ok(Outcome::Answered { name, answer, .. })) => socket.answer(&name, answer),
                 Some(Ok(Outcome::Decided { .. } | Outcome::Done(_))) | None => {}
                 Some(Err(task)) => {
                     self.parked.get_or_insert_default().push(task);
@@ -212,7 +216,7 @@ impl Dispatcher {
 
     /// Handles an event when it is its turn; others see it at once.
     fn event_in_turn(&mut self, socket: &Socket, event: IncomingEvent, cx: &mut Context<'_>) {
-        if let Some(task) = Task::catch_all(socket, &event) {
+        if let Some(task) = Task::catch_all(socket, event.borrowed()) {
             self.started(task.start(cx), cx);
         }
         self.run(socket, Turn::Event(event), cx);
@@ -278,6 +282,31 @@ impl Dispatcher {
 }
 
 impl Handler for Dispatcher {
+    fn on_text(&mut self, text: &str, cx: &mut Context<'_>) {
+        if self.ending.is_some() {
+            return;
+        }
+        let outline = match self.decoder.outline_event(text) {
+            Some(Ok(outline)) => outline,
+            Some(Err(error)) => return self.fail(&error, cx),
+            None => return self.on_message(Message::Text(text.into()), cx),
+        };
+        let event = outline.event(text);
+        let socket = match self.connection.receiver(outline.namespace(text)) {
+            Ok(Some(socket)) => socket,
+            Ok(None) => return,
+            Err(violation) => return self.fail(&violation, cx),
+        };
+        if !admits_event(socket, event.id, text.len(), self.draining) {
+            return;
+        }
+        if socket.live().blueprint.ordered {
+            let socket = socket.clone();
+            return self.event_in_turn(&socket, event.to_owned(), cx);
+        }
+        start_event(socket, event.name, Arrived::Lent(event), &mut self.parked, cx);
+    }
+
     fn on_message(&mut self, message: Message, cx: &mut Context<'_>) {
         if self.ending.is_some() {
             return;
@@ -292,22 +321,15 @@ impl Handler for Dispatcher {
         let bytes = std::mem::take(&mut self.received);
         match self.connection.handle_packet(packet) {
             Ok(Incoming::Event(socket, event)) => {
-                if !admits_event(socket, &event, bytes, self.draining) {
+                if !admits_event(socket, event.id, bytes, self.draining) {
                     return;
                 }
                 if socket.live().blueprint.ordered {
                     let socket = socket.clone();
                     return self.event_in_turn(&socket, event, cx);
                 }
-                // The socket is only lent here: another handle to it would cost more than most of this.
-                let mut park = |task| self.parked.get_or_insert_default().push(task);
-                if let Some(Err(task)) = Task::catch_all(socket, &event).map(|task| task.start(cx)) {
-                    park(task);
-                }
-                match Task::start_event(socket, event, cx) {
-                    Ok(Answered { name, answer }) => socket.answer(&name, answer),
-                    Err(task) => park(task),
-                }
+                let name = event.name.clone();
+                start_event(socket, &name, Arrived::Whole(event), &mut self.parked, cx);
             }
             Ok(Incoming::Ack(socket, id, arguments)) => socket.acknowledge(id, arguments),
             Ok(Incoming::Connect { namespace, payload }) => self.connect(&namespace, payload, cx),
@@ -352,24 +374,37 @@ impl Handler for Dispatcher {
     }
 }
 
+/// Handles an event, by its text or whole. The socket is only lent here: another handle to it would cost more than most
+/// of this.
+fn start_event(socket: &Socket, name: &str, event: Arrived<'_>, parked: &mut Parked, cx: &mut Context<'_>) {
+    let mut park = |task| parked.get_or_insert_default().push(task);
+    if let Some(Err(task)) = Task::catch_all(socket, event.borrowed()).map(|task| task.start(cx)) {
+        park(task);
+    }
+    match Task::start_event(socket, name, event, cx) {
+        Ok(answer) => socket.answer(name, answer),
+        Err(task) => park(task),
+    }
+}
+
 /// Whether an event is to be handled. If not, whoever waits for its acknowledgement is told why.
-fn admits_event(socket: &Socket, event: &IncomingEvent, bytes: usize, draining: bool) -> bool {
+fn admits_event(socket: &Socket, id: Option<AckId>, bytes: usize, draining: bool) -> bool {
     if !socket.is_connected() {
         return false;
     }
     if let Some(limit) = socket.live().common.policy.count_event(socket, bytes) {
-        refuse_event(socket, event, &limit);
+        refuse_event(socket, id, &limit);
         socket.exceeded(limit);
         return false;
     }
     if draining {
-        refuse_event(socket, event, &"server shutting down");
+        refuse_event(socket, id, &"server shutting down");
     }
     !draining
 }
 
-fn refuse_event(socket: &Socket, event: &IncomingEvent, why: &impl std::fmt::Display) {
-    if let Some(packet) = socket.acknowledge_for(event.id).error(why).packet {
+fn refuse_event(socket: &Socket, id: Option<AckId>, why: &impl std::fmt::Display) {
+    if let Some(packet) = socket.acknowledge_for(id).error(why).packet {
         socket.link().send_control(packet);
     }
 }

@@ -5,8 +5,8 @@
 
 use super::{handle::NamespaceHandle, socket::Socket};
 use crate::{
-    args::{Arguments, DecodeError},
-    connection::IncomingEvent,
+    args::{ArgumentsRef, DecodeError},
+    connection::{EventRef, IncomingEvent},
     error::{DisconnectReason, EventError, EventFailure, Refusal},
     event::OutgoingEvent,
     packet::AckId,
@@ -47,7 +47,7 @@ pub(crate) type ServerHandler = Box<
 pub(super) struct Call<'a> {
     pub(super) socket: &'a Socket,
     pub(super) id: Option<AckId>,
-    pub(super) arguments: Arguments,
+    pub(super) arguments: ArgumentsRef<'a>,
 }
 
 /// Who is to be answered, if anybody: a handle to the socket that nobody needs costs more than it seems.
@@ -148,7 +148,7 @@ impl Next {
         match live.blueprint.event_middleware.get(at) {
             Some(middleware) => middleware(socket.clone(), event, Self { socket, at: at + 1 }),
             // Middleware may have waited.
-            None if socket.is_connected() => handle(&socket, event),
+            None if socket.is_connected() => handle(&socket, event.borrowed()),
             None => std::future::ready(Answer::default()).boxed(),
         }
     }
@@ -160,31 +160,53 @@ impl std::fmt::Debug for Next {
     }
 }
 
-/// Starts what handles an event: the middleware, and the handlers behind it.
-pub(super) fn start(socket: &Socket, event: IncomingEvent) -> BoxFuture<'static, Answer> {
-    if socket.live().blueprint.event_middleware.is_empty() {
-        handle(socket, event)
-    } else {
-        Next { socket: socket.clone(), at: 0 }.run(event)
+/// An event on its way to the handlers.
+pub(super) enum Arrived<'a> {
+    /// Those who only look at it, as most do, spare the copy.
+    Lent(EventRef<'a>),
+    Whole(IncomingEvent),
+}
+
+impl Arrived<'_> {
+    pub(super) fn borrowed(&self) -> EventRef<'_> {
+        match self {
+            Self::Lent(event) => *event,
+            Self::Whole(event) => event.borrowed(),
+        }
+    }
+
+    pub(super) fn into_owned(self) -> IncomingEvent {
+        match self {
+            Self::Lent(event) => event.to_owned(),
+            Self::Whole(event) => event,
+        }
     }
 }
 
-fn handle(socket: &Socket, event: IncomingEvent) -> BoxFuture<'static, Answer> {
-    let awaited = socket.notify_waiters(&event);
+/// Starts what handles an event: the middleware, and the handlers behind it.
+pub(super) fn start(socket: &Socket, event: Arrived<'_>) -> BoxFuture<'static, Answer> {
+    if socket.live().blueprint.event_middleware.is_empty() {
+        handle(socket, event.borrowed())
+    } else {
+        Next { socket: socket.clone(), at: 0 }.run(event.into_owned())
+    }
+}
+
+fn handle(socket: &Socket, event: EventRef<'_>) -> BoxFuture<'static, Answer> {
+    let awaited = socket.notify_waiters(event);
     let blueprint = &socket.live().blueprint;
-    let call = |arguments| Call { socket, id: event.id, arguments };
-    match (blueprint.handlers.get(event.name()).map(Vec::as_slice), &blueprint.fallback) {
-        (Some([handler]), _) => handler(call(event.arguments)),
+    let call = || Call { socket, id: event.id, arguments: event.arguments };
+    match (blueprint.handlers.get(event.name).map(Vec::as_slice), &blueprint.fallback) {
+        (Some([handler]), _) => handler(call()),
         (Some(handlers), _) => {
-            let calls = handlers.iter().map(|handler| handler(call(event.arguments.clone())));
-            let all = join_all(calls.collect::<Vec<_>>());
-            let (socket, name) = (socket.clone(), event.name);
+            let all = join_all(handlers.iter().map(|handler| handler(call())));
+            let (socket, name) = (socket.clone(), event.name.to_owned());
             Box::pin(async move { first_answer(&socket, &name, all.await) })
         }
-        (None, Some(fallback)) if !awaited => fallback(socket.clone(), event),
+        (None, Some(fallback)) if !awaited => fallback(socket.clone(), event.to_owned()),
         (None, _) => {
             if !awaited {
-                tracing::debug!(namespace = socket.namespace(), event = event.name(), "no handler");
+                tracing::debug!(namespace = socket.namespace(), event = event.name, "no handler");
             }
             std::future::ready(Answer::default()).boxed()
         }

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     adapter::{Flags, SavedSocket},
     args::Arguments,
-    connection::{Acks, IncomingEvent},
+    connection::{Acks, EventRef, IncomingEvent},
     encoded::Encoded,
     error::{AckError, DisconnectReason, EventError, EventFailure, SendError},
     limits::Limit,
@@ -258,20 +258,20 @@ impl Socket {
     }
 
     /// Tells those who wait for an event of this name; false if there is nobody.
-    pub(super) fn notify_waiters(&self, event: &IncomingEvent) -> bool {
+    pub(super) fn notify_waiters(&self, event: EventRef<'_>) -> bool {
         if !self.0.awaits_events.load(Ordering::Acquire) {
             return false;
         }
         let named = {
             let mut waiters = lock(&self.0.waiters);
             let all = std::mem::take(&mut waiters.events);
-            let (named, others) = all.into_iter().partition(|waiter| *waiter.name == *event.name());
+            let (named, others) = all.into_iter().partition(|waiter| *waiter.name == *event.name);
             waiters.events = others;
             self.0.awaits_events.store(!waiters.events.is_empty(), Ordering::Release);
             named
         };
         let named: Vec<EventWaiter> = named;
-        let told = named.into_iter().filter_map(|waiter| waiter.waiting.send(event.clone()).ok());
+        let told = named.into_iter().filter_map(|waiter| waiter.waiting.send(event.to_owned()).ok());
         told.count() > 0
     }
 

@@ -2,13 +2,13 @@
 
 use super::{
     admission::Admitted,
-    handler::{ConnectHandler, start},
+    handler::{Arrived, ConnectHandler, start},
     namespace::Namespace,
     socket::Socket,
     turns::Turn,
 };
 use crate::{
-    connection::IncomingEvent,
+    connection::EventRef,
     error::{DisconnectReason, EventFailure, Refusal},
     packet::AckId,
     reply::Answer,
@@ -35,20 +35,18 @@ enum Run {
 
 /// What remains to be done after a run.
 pub(super) enum Outcome {
-    /// An event has been handled.
-    Answered(Socket, Answered),
+    /// An event of a name has been handled.
+    Answered {
+        socket: Socket,
+        name: CompactString,
+        answer: Answer,
+    },
     /// Whether a client may join a namespace.
     Decided {
         path: Arc<str>,
         decision: Result<Admitted, Refusal>,
     },
     Done(Socket),
-}
-
-/// What has been answered to the event of a name.
-pub(super) struct Answered {
-    pub(super) name: CompactString,
-    pub(super) answer: Answer,
 }
 
 impl Task {
@@ -69,8 +67,16 @@ impl Task {
             Turn::Connected => Self::connected(socket),
             Turn::Disconnected(reason) => Self::disconnected(socket, &reason),
             Turn::Event(event) => {
-                let started = socket.is_connected().then(|| Self::start_event(socket, event, cx));
-                return started.map(|started| Ok(Outcome::Answered(socket.clone(), started?)));
+                if !socket.is_connected() {
+                    return None;
+                }
+                let name = event.name.clone();
+                let started = Self::start_event(socket, &name, Arrived::Whole(event), cx);
+                return Some(started.map(|answer| Outcome::Answered {
+                    socket: socket.clone(),
+                    name,
+                    answer,
+                }));
             }
             Turn::Upgraded => Self::upgraded(socket),
         };
@@ -101,22 +107,23 @@ impl Task {
     }
 
     /// Shows an event to those who see all.
-    pub(super) fn catch_all(socket: &Socket, event: &IncomingEvent) -> Option<Self> {
+    pub(super) fn catch_all(socket: &Socket, event: EventRef<'_>) -> Option<Self> {
         if socket.live().blueprint.on_any.is_empty() {
             return None;
         }
         let live = Arc::clone(socket.live());
-        let runs = live.blueprint.on_any.iter().map(|handler| handler(socket.clone(), event.clone()));
+        let runs = live.blueprint.on_any.iter().map(|handler| handler(socket.clone(), event.to_owned()));
         Self::all(socket, "catch-all", runs)
     }
 
     /// Starts the handlers of an event, and the middleware around them: runs them up to where they first wait.
     pub(super) fn start_event(
         socket: &Socket,
-        event: IncomingEvent,
+        name: &str,
+        event: Arrived<'_>,
         cx: &mut Context<'_>,
-    ) -> Result<Answered, Self> {
-        let (name, id) = (event.name.clone(), event.id);
+    ) -> Result<Answer, Self> {
+        let id = event.borrowed().id;
         let polled = catch_unwind(AssertUnwindSafe(|| {
             let mut answer = start(socket, event);
             match answer.as_mut().poll(cx) {
@@ -124,12 +131,13 @@ impl Task {
                 Poll::Pending => Err(answer),
             }
         }));
-        let answer = match polled {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(answer)) => return Err(Self(Run::Event { socket: socket.clone(), name, id, answer })),
-            Err(panic) => socket.acknowledge_for(id).failed(EventFailure::panicked(&*panic)),
-        };
-        Ok(Answered { name, answer })
+        match polled {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(answer)) => {
+                Err(Self(Run::Event { socket: socket.clone(), name: name.into(), id, answer }))
+            }
+            Err(panic) => Ok(socket.acknowledge_for(id).failed(EventFailure::panicked(&*panic))),
+        }
     }
 
     fn each(
@@ -193,7 +201,7 @@ impl Task {
             }
             Run::Event { socket, name, id, .. } => {
                 let answer = socket.acknowledge_for(id).failed(failure);
-                Outcome::Answered(socket, Answered { name, answer })
+                Outcome::Answered { socket, name, answer }
             }
             Run::Lifecycle { socket, of, .. } => {
                 socket.report(of, failure);
@@ -236,7 +244,7 @@ impl Future for Task {
                 Outcome::Decided { path, decision }
             }
             (Ok(Output::Event(answer)), Run::Event { socket, name, .. }) => {
-                Outcome::Answered(socket, Answered { name, answer })
+                Outcome::Answered { socket, name, answer }
             }
             (Ok(_), Run::Lifecycle { socket, .. }) => Outcome::Done(socket),
             (Ok(_), _) => unreachable!("a run has an output of its own kind"),
