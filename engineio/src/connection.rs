@@ -4,7 +4,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{CloseReason, Message, Outbox, Transport, packet::Packet};
+use crate::{
+    CloseReason, Message, Outbox, Outgoing, Transport,
+    outbox::Departure,
+    packet::{Packet, PacketCow},
+};
 
 /// One end of a connection.
 ///
@@ -157,7 +161,7 @@ enum Signal {
     Upgrade,
 }
 
-impl From<Signal> for Transmit {
+impl From<Signal> for Transmit<'_> {
     fn from(signal: Signal) -> Self {
         match signal {
             Signal::ProbePing => Packet::ProbePing.into(),
@@ -174,7 +178,7 @@ enum Farewell {
     Noop,
 }
 
-impl From<Farewell> for Transmit {
+impl From<Farewell> for Transmit<'_> {
     fn from(farewell: Farewell) -> Self {
         match farewell {
             Farewell::Close => Packet::Close.into(),
@@ -185,16 +189,16 @@ impl From<Farewell> for Transmit {
 
 /// A packet to be sent, and whether the transport may compress it.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Transmit {
+pub struct Transmit<'a> {
     /// The packet.
-    pub packet: Packet,
+    pub packet: PacketCow<'a>,
     /// Whether the sender wants it compressed where the transport can.
     pub compress: bool,
 }
 
-impl From<Packet> for Transmit {
+impl From<Packet> for Transmit<'_> {
     fn from(packet: Packet) -> Self {
-        Self { packet, compress: false }
+        Self { packet: packet.into(), compress: false }
     }
 }
 
@@ -433,7 +437,7 @@ impl State {
     ///
     /// Over polling it returns packets only while something can carry them; the `None` after a packet means that
     /// the server's answer, or the client's POST, is complete and leaves.
-    pub fn poll_transmit(&mut self, via: Transport, outbox: &mut Outbox) -> Option<Transmit> {
+    pub fn poll_transmit<'a>(&mut self, via: Transport, outbox: &'a mut Outbox) -> Option<Transmit<'a>> {
         match via {
             Transport::WebSocket => self.next_on_websocket(outbox),
             Transport::Polling if self.carrier == Carrier::Absent => None,
@@ -455,7 +459,7 @@ impl State {
         }
     }
 
-    fn next_on_websocket(&mut self, outbox: &mut Outbox) -> Option<Transmit> {
+    fn next_on_websocket<'a>(&mut self, outbox: &'a mut Outbox) -> Option<Transmit<'a>> {
         if let Some(close) = self.next_websocket_farewell() {
             return Some(close);
         }
@@ -475,7 +479,7 @@ impl State {
     }
 
     /// Server: fills the answer of a GET.
-    fn next_for_poll(&mut self, outbox: &mut Outbox) -> Option<Transmit> {
+    fn next_for_poll<'a>(&mut self, outbox: &'a mut Outbox) -> Option<Transmit<'a>> {
         if let Some(farewell) = self.farewell.take() {
             return Some(farewell.into());
         }
@@ -503,7 +507,7 @@ impl State {
     }
 
     /// Client: fills the body of a POST.
-    fn next_for_post(&mut self, outbox: &mut Outbox) -> Option<Transmit> {
+    fn next_for_post<'a>(&mut self, outbox: &'a mut Outbox) -> Option<Transmit<'a>> {
         if let Some(farewell) = self.farewell.take() {
             return Some(farewell.into());
         }
@@ -519,11 +523,11 @@ impl State {
         }
     }
 
-    fn next_websocket_farewell(&mut self) -> Option<Transmit> {
+    fn next_websocket_farewell(&mut self) -> Option<Transmit<'static>> {
         std::mem::take(&mut self.websocket_farewell).then(|| Packet::Close.into())
     }
 
-    fn next_beat(&mut self) -> Option<Transmit> {
+    fn next_beat(&mut self) -> Option<Transmit<'static>> {
         std::mem::take(&mut self.beat_due).then(|| match self.role {
             Role::Client => Packet::Pong.into(),
             Role::Server => Packet::Ping.into(),
@@ -610,7 +614,11 @@ impl State {
     }
 }
 
-fn next_message(outbox: &mut Outbox) -> Option<Transmit> {
-    let outgoing = outbox.pop()?;
-    Some(Transmit { packet: Packet::Message(outgoing.message), compress: outgoing.compress })
+fn next_message(outbox: &mut Outbox) -> Option<Transmit<'_>> {
+    Some(match outbox.pop()? {
+        Departure::Message(Outgoing { message, compress }) => {
+            Transmit { packet: Packet::Message(message).into(), compress }
+        }
+        Departure::Text(text) => Transmit { packet: PacketCow::Text(text), compress: true },
+    })
 }

@@ -7,18 +7,37 @@ use crate::{SendError, message::Outgoing};
 /// Messages that no transport has taken yet, in order.
 ///
 /// Full means that it *holds* its limit or more: a message is taken as long as there is any room, so the largest
-/// message fits into any outbox, and memory stays below the limit plus one message.
+/// message fits into any outbox, and memory stays below the limit plus one message, twice that for copied texts.
 #[derive(Debug)]
 pub struct Outbox {
-    queue: VecDeque<Outgoing>,
+    queue: VecDeque<Queued>,
+    /// The texts that were copied, one behind the other, up to the end; what is before `taken` has left.
+    copied: String,
+    taken: usize,
     bytes: usize,
     limit: usize,
+}
+
+#[derive(Debug)]
+enum Queued {
+    Message(Outgoing),
+    /// So many bytes of `copied`.
+    Copied(usize),
+}
+
+/// What leaves an outbox.
+#[derive(Debug)]
+pub enum Departure<'a> {
+    /// A message, as it was queued.
+    Message(Outgoing),
+    /// A text that was copied.
+    Text(&'a str),
 }
 
 impl Outbox {
     /// Makes an empty outbox that is full at `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { queue: VecDeque::new(), bytes: 0, limit }
+        Self { queue: VecDeque::new(), copied: String::new(), taken: 0, bytes: 0, limit }
     }
 
     /// Adds messages that stay together. All or none are taken.
@@ -37,13 +56,36 @@ impl Outbox {
     /// Adds messages whatever the limit, for what is bounded elsewhere.
     #[inline]
     pub fn force_push_all(&mut self, messages: impl IntoIterator<Item = Outgoing>) {
-        messages.into_iter().for_each(|message| {
-            self.bytes += cost(&message);
-            if self.queue.len() == self.queue.capacity() && self.queue.len() >= KEPT_CAPACITY {
-                self.grow();
-            }
-            self.queue.push_back(message);
-        });
+        messages.into_iter().for_each(|message| self.push(Queued::Message(message)));
+    }
+
+    /// Adds a copy of a small text, which costs less than a message with memory of its own.
+    ///
+    /// # Errors
+    /// [`SendError::Full`].
+    #[inline]
+    pub fn push_copy(&mut self, text: &str) -> Result<(), SendError> {
+        if self.is_full() {
+            return Err(SendError::Full);
+        }
+        if self.copied.capacity() == 0 {
+            self.copied.reserve(COPIED);
+        } else if self.taken >= COPIED && self.taken > self.copied.len() / 2 {
+            // What has left makes room, so seldom that each text is moved once at most.
+            self.copied.drain(..std::mem::take(&mut self.taken));
+        }
+        self.copied.push_str(text);
+        self.push(Queued::Copied(text.len()));
+        Ok(())
+    }
+
+    #[inline]
+    fn push(&mut self, queued: Queued) {
+        self.bytes += queued.cost();
+        if self.queue.len() == self.queue.capacity() && self.queue.len() >= KEPT_CAPACITY {
+            self.grow();
+        }
+        self.queue.push_back(queued);
     }
 
     /// Who sends more than a few sends many: makes room for them at once. Memory of its own is found faster than what
@@ -55,22 +97,38 @@ impl Outbox {
         self.queue = larger;
     }
 
-    /// Takes the oldest message.
+    /// Takes the oldest message. A connection that is idle again holds next to nothing: memory is given back when this
+    /// is asked in vain.
     #[inline]
-    pub fn pop(&mut self) -> Option<Outgoing> {
-        let message = self.queue.pop_front()?;
-        self.bytes -= cost(&message);
-        if self.queue.is_empty() && self.queue.capacity() > KEPT_CAPACITY {
-            // A connection that is idle again holds next to nothing.
+    pub fn pop(&mut self) -> Option<Departure<'_>> {
+        let Some(queued) = self.queue.pop_front() else {
+            self.shrink();
+            return None;
+        };
+        self.bytes -= queued.cost();
+        Some(match queued {
+            Queued::Message(message) => Departure::Message(message),
+            Queued::Copied(length) => {
+                let start = self.taken;
+                self.taken += length;
+                Departure::Text(&self.copied[start..self.taken])
+            }
+        })
+    }
+
+    fn shrink(&mut self) {
+        if self.copied.capacity() > 0 {
+            self.copied = String::new();
+            self.taken = 0;
+        }
+        if self.queue.capacity() > KEPT_CAPACITY {
             self.queue = VecDeque::new();
         }
-        Some(message)
     }
 
     /// Drops everything, as when the connection ends.
     pub fn clear(&mut self) {
-        self.queue = VecDeque::new();
-        self.bytes = 0;
+        *self = Self::new(self.limit);
     }
 
     /// Whether nothing waits.
@@ -84,9 +142,15 @@ impl Outbox {
     }
 }
 
-/// An empty message takes room too: its place in the queue.
-fn cost(message: &Outgoing) -> usize {
-    message.message.len() + size_of::<Outgoing>()
+impl Queued {
+    /// An empty message takes room too: its place in the queue.
+    fn cost(&self) -> usize {
+        let length = match self {
+            Self::Message(outgoing) => outgoing.message.len(),
+            Self::Copied(length) => *length,
+        };
+        length + size_of::<Self>()
+    }
 }
 
 /// Messages for which room is kept while the outbox is empty: what an answer with an attachment needs.
@@ -95,13 +159,33 @@ const KEPT_CAPACITY: usize = 4;
 /// Messages for which there is room at least, once there are more than that.
 const BURST: usize = 16;
 
+/// Bytes for which there is room at least, once there is a copy.
+const COPIED: usize = 1 << 10;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Message;
+
+    fn cost(message: Outgoing) -> usize {
+        Queued::Message(message).cost()
+    }
+
+    fn drain(outbox: &mut Outbox) -> Vec<String> {
+        let mut texts = Vec::new();
+        while let Some(next) = outbox.pop() {
+            texts.push(match next {
+                Departure::Message(Outgoing { message: Message::Text(text), .. }) => text.to_string(),
+                Departure::Message(other) => panic!("{other:?}"),
+                Departure::Text(text) => text.to_owned(),
+            });
+        }
+        texts
+    }
 
     #[test]
     fn is_full_at_its_limit_and_not_before() {
-        let mut outbox = Outbox::new(2 * cost(&"12345".into()));
+        let mut outbox = Outbox::new(2 * cost("12345".into()));
         assert_eq!(outbox.push_all(["12345".into()]), Ok(()));
         assert!(!outbox.is_full());
         assert_eq!(outbox.push_all(["12345".into()]), Ok(()));
@@ -109,8 +193,7 @@ mod tests {
         assert_eq!(outbox.push_all(["x".into()]), Err(SendError::Full));
         outbox.pop();
         assert_eq!(outbox.push_all(["1".into(), "2".into()]), Ok(()));
-        let rest: Vec<_> = std::iter::from_fn(|| outbox.pop()).map(|m| m.message).collect();
-        assert_eq!(rest, ["12345".into(), "1".into(), "2".into()]);
+        assert_eq!(drain(&mut outbox), ["12345", "1", "2"]);
         assert_eq!(outbox.bytes, 0);
     }
 
@@ -125,7 +208,47 @@ mod tests {
     fn memory_of_a_burst_is_given_back() {
         let mut outbox = Outbox::new(usize::MAX);
         outbox.force_push_all((0..1_000).map(|_| "x".into()));
-        while outbox.pop().is_some() {}
+        (0..1_000).for_each(|_| outbox.push_copy("x").unwrap());
+        assert_eq!(drain(&mut outbox).len(), 2_000);
         assert!(outbox.queue.capacity() <= KEPT_CAPACITY);
+        assert_eq!(outbox.copied.capacity(), 0);
+    }
+
+    #[test]
+    fn copies_leave_in_order_with_all_others() {
+        let mut outbox = Outbox::new(usize::MAX);
+        let mut expected = VecDeque::new();
+        for number in 0..10_000 {
+            let text = format!("{number} {}", "é".repeat(number % 50));
+            if number % 7 == 0 {
+                outbox.force_push_all([text.clone().into()]);
+            } else {
+                outbox.push_copy(&text).unwrap();
+            }
+            expected.push_back(text);
+            // Slower than it is filled.
+            if number % 3 > 0 {
+                let next = match outbox.pop() {
+                    Some(Departure::Text(text)) => text.to_owned(),
+                    Some(Departure::Message(next)) => {
+                        String::from_utf8(next.message.as_bytes().to_vec()).unwrap()
+                    }
+                    None => panic!("it is not empty"),
+                };
+                assert_eq!(Some(next), expected.pop_front());
+            }
+        }
+        assert!(outbox.copied.len() < 3 * outbox.bytes, "what has left makes room");
+        assert_eq!(drain(&mut outbox), Vec::from(expected));
+        assert_eq!(outbox.bytes, 0);
+    }
+
+    #[test]
+    fn copies_count() {
+        let mut outbox = Outbox::new(2 * Queued::Copied(5).cost());
+        assert_eq!(outbox.push_copy("12345"), Ok(()));
+        assert_eq!(outbox.push_copy("12345"), Ok(()));
+        assert_eq!(outbox.push_copy("1"), Err(SendError::Full));
+        assert_eq!(drain(&mut outbox), ["12345", "12345"]);
     }
 }

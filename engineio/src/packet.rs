@@ -34,6 +34,42 @@ pub enum Packet {
     Upgrade,
 }
 
+/// A packet on its way out: whole, or the text of a message that lies somewhere else.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum PacketCow<'a> {
+    /// Any packet.
+    Packet(Packet),
+    /// A message of this text.
+    Text(&'a str),
+}
+
+impl PacketCow<'_> {
+    /// The packet; a text that is only borrowed is copied.
+    pub fn into_owned(self) -> Packet {
+        match self {
+            Self::Packet(packet) => packet,
+            Self::Text(text) => Packet::Message(Message::Text(text.into())),
+        }
+    }
+
+    /// Appends the packet as text, binary data as base64.
+    pub fn encode_text(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Packet(packet) => packet.encode_text(out),
+            Self::Text(text) => {
+                out.push(b'4');
+                out.extend_from_slice(text.as_bytes());
+            }
+        }
+    }
+}
+
+impl From<Packet> for PacketCow<'_> {
+    fn from(packet: Packet) -> Self {
+        Self::Packet(packet)
+    }
+}
+
 /// What is wrong with a packet. The peer misbehaved.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum PacketError {

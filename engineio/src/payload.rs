@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use bytestring::ByteString;
 
-use crate::packet::{Packet, PacketError};
+use crate::packet::{Packet, PacketCow, PacketError};
 
 /// Separates the packets of a payload.
 pub const SEPARATOR: u8 = 0x1e;
@@ -52,7 +52,7 @@ impl Iterator for Decode {
 }
 
 /// Appends a packet to a payload.
-pub fn push(payload: &mut Vec<u8>, packet: &Packet) {
+pub fn push(payload: &mut Vec<u8>, packet: &PacketCow<'_>) {
     if !payload.is_empty() {
         payload.push(SEPARATOR);
     }
@@ -91,7 +91,7 @@ mod tests {
             let packets: Vec<_> = texts.into_iter().map(Message::from).chain([bytes.into()])
                 .map(Packet::Message).collect();
             let mut body = Vec::new();
-            packets.iter().for_each(|packet| push(&mut body, packet));
+            packets.iter().for_each(|packet| push(&mut body, &packet.clone().into()));
             let decoded: Result<Vec<_>, _> = decode(body.into()).collect();
             prop_assert_eq!(decoded, Ok(packets));
         }

@@ -109,13 +109,42 @@ impl Encoded {
         data: &D,
         last: Option<&str>,
     ) -> Result<Self, EncodeError> {
+        Self::lend_event(
+            max_attachments,
+            namespace,
+            id,
+            name,
+            data,
+            last,
+            #[expect(
+                clippy::redundant_closure_for_method_calls,
+                reason = "the method is not general enough"
+            )]
+            |packet| packet.into_owned(),
+        )
+    }
+
+    /// The same, lent as it has been written.
+    pub(crate) fn lend_event<D: Serialize + ?Sized, R>(
+        max_attachments: usize,
+        namespace: &str,
+        id: Option<AckId>,
+        name: &str,
+        data: &D,
+        last: Option<&str>,
+        take: impl FnOnce(Lent<'_>) -> R,
+    ) -> Result<R, EncodeError> {
         if is_reserved(name) {
             return Err(EncodeError::ReservedName);
         }
         with_scratch(2 * COPIED, |text| {
             header(text, '2', namespace, id);
             let attachments = args::write(text, Some(name), data, last)?;
-            Self::with_attachments(text, attachments, max_attachments)
+            Ok(take(if attachments.is_empty() {
+                Lent::Text(text)
+            } else {
+                Lent::Packet(Self::with_attachments(text, attachments, max_attachments)?)
+            }))
         })
     }
 
@@ -207,6 +236,30 @@ impl Encoded {
     }
 }
 
+/// A packet that may still lie where it has been written.
+pub(crate) enum Lent<'a> {
+    Packet(Encoded),
+    /// One without attachments.
+    Text(&'a mut Text),
+}
+
+impl Lent<'_> {
+    /// The text of a packet that is nothing but a small text.
+    pub(crate) fn small_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) if text.len() <= SMALL => Some(text.as_str()),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn into_owned(self) -> Encoded {
+        match self {
+            Self::Packet(packet) => packet,
+            Self::Text(text) => Encoded::plain(text),
+        }
+    }
+}
+
 fn outgoing(message: Message, compress: bool) -> Outgoing {
     let outgoing = Outgoing::from(message);
     if compress { outgoing } else { outgoing.uncompressed() }
@@ -227,6 +280,9 @@ fn header(text: &mut Text, kind: char, namespace: &str, id: Option<AckId>) {
 /// Texts up to this size are copied out of the scratch buffer, into memory that just holds them; larger ones take
 /// its memory with them.
 const COPIED: usize = 8 << 10;
+
+/// Texts up to this size are queued as a copy: beyond it, that costs more than memory of their own.
+const SMALL: usize = 1 << 10;
 
 #[cfg(test)]
 mod tests {

@@ -4,6 +4,8 @@
 //! before, because it decides whether the connection lives, is that the text is one JSON value, with nothing
 //! behind it, and not nested beyond [`MAX_DEPTH`].
 
+use std::ops::Range;
+
 /// How deep arrays and objects may be nested, the outermost included; beyond it a payload is refused.
 ///
 /// Far above what programs send and far below what threatens a stack; one bit each of a `u128`.
@@ -28,16 +30,27 @@ pub(crate) fn check(text: &str) -> Result<(), JsonError> {
     check_rest(Scanner { text: text.as_bytes(), at: 0 }, Containers { objects: 0, depth: 0 }, false)
 }
 
-/// The same, and finds the string that an array begins with, as the name of an event, on the way: what is between its
-/// quotes, if that stands for itself and nothing but the bracket is before it.
-pub(crate) fn check_named(text: &str) -> Result<Option<&str>, JsonError> {
-    let name = text.strip_prefix("[\"").and_then(|rest| {
-        let end = plain_prefix(rest.as_bytes());
-        (rest.as_bytes().get(end) == Some(&b'"')).then(|| &rest[..end])
-    });
-    let Some(name) = name else { return check(text).map(|()| None) };
-    let scanner = Scanner { text: text.as_bytes(), at: "[\"\"".len() + name.len() };
-    check_rest(scanner, Containers { objects: 0, depth: 1 }, true).map(|()| Some(name))
+/// The strings that an array begins with, if they stand for themselves and there is no white space: where they are,
+/// without their quotes.
+#[derive(Debug, Default)]
+pub(crate) struct PlainStrings {
+    pub(crate) first: Option<Range<usize>>,
+    pub(crate) second: Option<Range<usize>>,
+}
+
+/// The same, and finds on the way what most events begin with.
+pub(crate) fn check_array(text: &str) -> Result<PlainStrings, JsonError> {
+    let plain_from = |at: usize| {
+        let end = at + plain_prefix(text.as_bytes().get(at..)?);
+        (text.as_bytes().get(end) == Some(&b'"')).then_some(at..end)
+    };
+    let behind = |string: &Range<usize>| string.end + 1;
+    let first = if text.starts_with("[\"") { plain_from(2) } else { None };
+    let Some(at) = first.as_ref().map(behind) else { return check(text).map(|()| PlainStrings::default()) };
+    let second = if text.as_bytes()[at..].starts_with(b",\"") { plain_from(at + 2) } else { None };
+    let scanner = Scanner { text: text.as_bytes(), at: second.as_ref().map_or(at, behind) };
+    check_rest(scanner, Containers { objects: 0, depth: 1 }, true)?;
+    Ok(PlainStrings { first, second })
 }
 
 /// Checks from where `scanner` is: within `open`, and behind a value or before one.

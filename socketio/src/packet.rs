@@ -4,7 +4,7 @@ use crate::{
     args::{self, Arguments, ArgumentsRef},
     connection::EventRef,
     event::is_reserved,
-    json,
+    json::{self, PlainStrings},
 };
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -148,6 +148,8 @@ pub(crate) struct Outline {
     name: Name,
     /// Where the arguments begin: behind the name of an event, or the bracket.
     first: usize,
+    /// The first argument of an event, if that is a string which stands for itself.
+    string: Option<Range<usize>>,
 }
 
 /// The name of an event.
@@ -171,6 +173,9 @@ impl Outline {
         if attachments > max_attachments {
             return Err(PacketError::TooManyAttachments(max_attachments));
         }
+        if rest.starts_with('[') {
+            return Self::of_payload(kind, attachments, 0..0, None, text, text.len() - rest.len());
+        }
         let (namespace, rest) = if rest.starts_with('/') {
             let (namespace, behind) = rest.split_once(',').unwrap_or((rest, ""));
             let start = text.len() - rest.len();
@@ -193,28 +198,38 @@ impl Outline {
         start: usize,
     ) -> Result<Self, PacketError> {
         let payload = &text[start..];
-        let plain_name = match (payload.is_empty(), kind) {
-            (true, _) => None,
-            (false, b'2' | b'5') => json::check_named(payload)?,
-            (false, _) => json::check(payload).map(|()| None)?,
+        let strings = match (payload.is_empty(), kind) {
+            (true, _) => PlainStrings::default(),
+            (false, b'2' | b'5') => json::check_array(payload)?,
+            (false, _) => json::check(payload).map(|()| PlainStrings::default())?,
         };
         if attachments > 0 {
             args::check_placeholders(payload, attachments)?;
         }
-        let (name, first) = match (kind, plain_name, first(payload)) {
-            (b'2' | b'5', Some(name), _) => plain_event(name, start)?,
-            (b'2' | b'5', None, Some(b'[')) => event_name(payload, start)?,
-            (b'3' | b'6', _, Some(b'[')) => {
-                id.ok_or(PacketError::MissingAckId)?;
-                let bracket = payload.len() - json::trim_start(payload).len();
-                (Name::Plain(0..0), start + bracket + 1)
+        let shifted = |range: Range<usize>| start + range.start..start + range.end;
+        let (name, first) = match (kind, strings.first) {
+            (b'2' | b'5', Some(name)) => {
+                if is_reserved(&payload[name.clone()]) {
+                    return Err(PacketError::EventName);
+                }
+                let behind = start + name.end + 1;
+                (Name::Plain(shifted(name)), behind)
             }
-            (b'0', _, None | Some(b'{')) | (b'1', _, None) | (b'4', _, Some(b'{' | b'"')) => {
-                (Name::Plain(0..0), start)
-            }
-            _ => return Err(PacketError::Payload),
+            _ => match (kind, first(payload)) {
+                (b'2' | b'5', Some(b'[')) => event_name(payload, start)?,
+                (b'3' | b'6', Some(b'[')) => {
+                    id.ok_or(PacketError::MissingAckId)?;
+                    let bracket = payload.len() - json::trim_start(payload).len();
+                    (Name::Plain(0..0), start + bracket + 1)
+                }
+                (b'0', None | Some(b'{')) | (b'1', None) | (b'4', Some(b'{' | b'"')) => {
+                    (Name::Plain(0..0), start)
+                }
+                _ => return Err(PacketError::Payload),
+            },
         };
-        Ok(Self { kind, attachments, namespace, id, payload: start, name, first })
+        let string = strings.second.map(shifted);
+        Ok(Self { kind, attachments, namespace, id, payload: start, name, first, string })
     }
 
     /// The namespace of the packet with this text.
@@ -235,7 +250,8 @@ impl Outline {
             Name::Plain(at) => &text[at.clone()],
             Name::Other(name) => name,
         };
-        let arguments = ArgumentsRef::new(&text[self.payload..], self.first - self.payload, &[]);
+        let string = self.string.clone().map(|at| &text[at]);
+        let arguments = ArgumentsRef::new(&text[self.payload..], self.first - self.payload, string, &[]);
         EventRef { id: self.id, name, arguments }
     }
 
@@ -353,17 +369,7 @@ fn first(json: &str) -> Option<u8> {
     json::trim_start(json).bytes().next()
 }
 
-/// The name of an event whose payload begins at `start` with a plain string, and where its arguments begin.
-fn plain_event(name: &str, start: usize) -> Result<(Name, usize), PacketError> {
-    if is_reserved(name) {
-        return Err(PacketError::EventName);
-    }
-    let at = start + "[\"".len();
-    let end = at + name.len();
-    Ok((Name::Plain(at..end), end + 1))
-}
-
-/// The same where the payload is any array.
+/// The name of an event whose payload, an array, begins at `start`, and where its arguments begin.
 fn event_name(payload: &str, start: usize) -> Result<(Name, usize), PacketError> {
     let element = json::trim_start(&json::trim_start(payload)[1..]);
     let end = json::value_end(element);

@@ -3,7 +3,7 @@
 use crate::{
     args::Arguments,
     decoder::{Decoder, DecoderError, DecoderLimits},
-    encoded::{EncodeError, Encoded},
+    encoded::{EncodeError, Encoded, Lent},
     event::is_reserved,
     packet::{AckId, Content, Outline, Packet},
 };
@@ -106,6 +106,22 @@ impl Format {
                 let arguments = Arguments::encode(Some(name), data, last)?;
                 encode(&**parser, namespace, Content::Event { id, name: name.into(), arguments })
             }
+        }
+    }
+
+    /// The same, lent as it has been written, for who only copies it.
+    pub(crate) fn lend_event<D: Serialize + ?Sized, R>(
+        &self,
+        namespace: &str,
+        name: &str,
+        data: &D,
+        take: impl FnOnce(Lent<'_>) -> R,
+    ) -> Result<R, EncodeError> {
+        match self {
+            Self::Default { max_attachments } => {
+                Encoded::lend_event(*max_attachments, namespace, None, name, data, None, take)
+            }
+            Self::Other(_) => Ok(take(Lent::Packet(self.event(namespace, None, name, data, None)?))),
         }
     }
 

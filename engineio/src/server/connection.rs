@@ -131,6 +131,15 @@ impl Connection {
         self.try_send_all([message.into()])
     }
 
+    /// Queues a copy of a text, which is less work than a message of its own as long as the text is small: up to some
+    /// hundred bytes.
+    ///
+    /// # Errors
+    /// See [`try_send`](Self::try_send).
+    pub fn try_send_copy(&self, text: &str) -> Result<(), SendError> {
+        self.shared.push(|inlet| inlet.outbox.push_copy(text))
+    }
+
     /// Queues messages that stay together, all or none.
     ///
     /// # Errors

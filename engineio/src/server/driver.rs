@@ -18,7 +18,7 @@ use tokio::{
 use crate::{
     CloseReason, Transport,
     connection::{Close, Event, State},
-    packet::Packet,
+    packet::{Packet, PacketCow},
     payload,
     server::{
         Handler, TaskGuard,
@@ -436,7 +436,7 @@ impl<H: Handler> Core<H> {
                 };
                 sent = true;
                 // On a WebSocket its own close frame says what the packet would.
-                close = transmit.packet == Packet::Close;
+                close = transmit.packet == PacketCow::Packet(Packet::Close);
                 if !close {
                     batch.push(&transmit.packet);
                 }

@@ -17,7 +17,7 @@ use tokio::{
 
 use crate::{
     Message,
-    packet::Packet,
+    packet::{Packet, PacketCow},
     server::{
         TaskGuard,
         admission::Permit,
@@ -64,8 +64,15 @@ impl Batch<'_> {
         self.frames.len() >= BATCH || !self.large.is_empty()
     }
 
-    pub(crate) fn push(&mut self, packet: &Packet) {
-        self.large = push_frame(self.frames, packet, self.base64);
+    pub(crate) fn push(&mut self, packet: &PacketCow<'_>) {
+        match packet {
+            PacketCow::Packet(packet) => self.large = push_frame(self.frames, packet, self.base64),
+            PacketCow::Text(text) => {
+                encode_header(Opcode::Text, 1 + text.len()).append_to(self.frames);
+                self.frames.push(b'4');
+                self.frames.extend_from_slice(text.as_bytes());
+            }
+        }
     }
 }
 

@@ -337,7 +337,7 @@ impl<A: Application> World<A> {
             match end
                 .state
                 .poll_transmit(Transport::WebSocket, &mut end.outbox)
-                .map(|transmit| transmit.packet)
+                .map(|transmit| transmit.packet.into_owned())
             {
                 None => break,
                 Some(Packet::Close) => {
@@ -354,7 +354,7 @@ impl<A: Application> World<A> {
         let end = &mut self.ends[side];
         let mut packets = Vec::new();
         while let Some(transmit) = end.state.poll_transmit(Transport::Polling, &mut end.outbox) {
-            packets.push(transmit.packet);
+            packets.push(transmit.packet.into_owned());
         }
         if !packets.is_empty() {
             if side == CLIENT {

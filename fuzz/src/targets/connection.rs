@@ -429,7 +429,7 @@ impl World {
     fn transmit(&mut self, side: Side, via: Transport) -> Option<Packet> {
         let end = self.end(side);
         let was_closed = end.state.closed().is_some();
-        let packet = end.state.poll_transmit(via, &mut end.outbox)?.packet;
+        let packet = end.state.poll_transmit(via, &mut end.outbox)?.packet.into_owned();
         if was_closed {
             assert!(matches!(packet, Packet::Close | Packet::Noop), "{packet:?} after the end");
             end.farewells[via as usize] += 1;

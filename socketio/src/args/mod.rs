@@ -42,21 +42,28 @@ pub struct Arguments {
 pub(crate) struct ArgumentsRef<'a> {
     json: &'a str,
     first: usize,
+    /// The first argument, if it is known to be a string which stands for itself.
+    string: Option<&'a str>,
     attachments: &'a [Bytes],
 }
 
 impl<'a> ArgumentsRef<'a> {
     /// `json` must be an array that was checked; its arguments begin at `first`.
-    pub(crate) fn new(json: &'a str, first: usize, attachments: &'a [Bytes]) -> Self {
-        Self { json, first, attachments }
+    pub(crate) fn new(
+        json: &'a str,
+        first: usize,
+        string: Option<&'a str>,
+        attachments: &'a [Bytes],
+    ) -> Self {
+        Self { json, first, string, attachments }
     }
 
     pub(crate) fn decode<D: DeserializeOwned>(self) -> Result<D, DecodeError> {
-        read::arguments(&self.json[self.first..], self.attachments).map_err(DecodeError)
+        read::arguments(&self.json[self.first..], self.string, self.attachments).map_err(DecodeError)
     }
 
     pub(crate) fn to_owned(self) -> Arguments {
-        let Self { json, first, attachments } = self;
+        let Self { json, first, attachments, .. } = self;
         Arguments { text: json.into(), start: 0, first, attachments: attachments.to_vec() }
     }
 }
@@ -115,7 +122,7 @@ impl Arguments {
     }
 
     pub(crate) fn borrowed(&self) -> ArgumentsRef<'_> {
-        ArgumentsRef::new(self.json(), self.first - self.start, &self.attachments)
+        ArgumentsRef::new(self.json(), self.first - self.start, None, &self.attachments)
     }
 }
 

@@ -9,9 +9,14 @@ use serde::{
 };
 use serde_json::{Error, Result};
 
-/// Reads a `D` from the elements of an array that was checked; `json` begins behind its bracket or an element.
-pub(super) fn arguments<'de, D: Deserialize<'de>>(json: &'de str, attachments: &[Bytes]) -> Result<D> {
-    D::deserialize(Arguments { elements: Elements { json, unread: false }, attachments, read: 0 })
+/// Reads a `D` from the elements of an array that was checked; `json` begins behind its bracket or an element, and
+/// `string` is the first element if that is known to be a string which stands for itself.
+pub(super) fn arguments<'de, D: Deserialize<'de>>(
+    json: &'de str,
+    string: Option<&'de str>,
+    attachments: &[Bytes],
+) -> Result<D> {
+    D::deserialize(Arguments { elements: Elements { json, unread: false }, string, attachments, read: 0 })
 }
 
 /// The elements of an array, found one by one.
@@ -38,6 +43,7 @@ impl<'de> Elements<'de> {
 /// Only the outermost value is deserialised from this; it decides what takes an argument.
 struct Arguments<'a, 'de> {
     elements: Elements<'de>,
+    string: Option<&'de str>,
     attachments: &'a [Bytes],
     read: usize,
 }
@@ -45,7 +51,8 @@ struct Arguments<'a, 'de> {
 impl<'a, 'de> Arguments<'a, 'de> {
     fn next(&mut self) -> Argument<'a, 'de> {
         self.read += 1;
-        Argument { json: self.elements.next(), attachments: self.attachments, position: self.read }
+        let (json, string) = (self.elements.next(), self.string.take());
+        Argument { json, string, attachments: self.attachments, position: self.read }
     }
 }
 
@@ -62,6 +69,8 @@ impl<'de> SeqAccess<'de> for Arguments<'_, 'de> {
 struct Argument<'a, 'de> {
     /// What follows the argument may follow.
     json: Option<&'de str>,
+    /// The argument, if it is known to be a string which stands for itself.
+    string: Option<&'de str>,
     attachments: &'a [Bytes],
     position: usize,
 }
@@ -90,7 +99,7 @@ macro_rules! argument {
 macro_rules! string {
     ($($method:ident)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-            match self.json.and_then(json::plain_string) {
+            match self.string.or_else(|| self.json.and_then(json::plain_string)) {
                 Some(text) => visitor.visit_borrowed_str(text),
                 None => self.deserialize_any(visitor),
             }

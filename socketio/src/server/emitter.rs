@@ -3,6 +3,7 @@
 use super::{acks::AckWaiter, rooms::Target, socket::Socket};
 use crate::{
     adapter::{Emission, Encode, Flags},
+    encoded::Lent,
     error::{AckError, SendError},
     event::{EventName, OutgoingEvent},
     packet::{AckId, Encoded},
@@ -105,13 +106,26 @@ impl<'a> Emitter<'a> {
         if live.recovers && !self.flags.volatile {
             return self.emit_recoverable(name, data);
         }
-        let packet = self.encode(None, name, data, None)?;
+        if self.socket.is_ended() {
+            return Err(SendError::Disconnected);
+        }
+        live.common.format.lend_event(&live.path, name, data, |packet| self.send(packet))?
+    }
+
+    fn send(self, packet: Lent<'_>) -> Result<(), SendError> {
+        let connection = self.socket.connection();
+        let is_plain =
+            self.flags == Flags::default() && self.socket.live().blueprint.on_any_outgoing.is_empty();
+        if let Some(text) = packet.small_text().filter(|_| is_plain) {
+            return Ok(connection.try_send_copy(text)?);
+        }
+        let packet = self.flagged(packet.into_owned());
         self.show(&packet);
         if self.flags.volatile {
-            self.socket.connection().send_volatile_all(packet.into_messages());
+            connection.send_volatile_all(packet.into_messages());
             return Ok(());
         }
-        Ok(self.socket.connection().try_send_all(packet.into_messages())?)
+        Ok(connection.try_send_all(packet.into_messages())?)
     }
 
     fn emit_recoverable<D: Serialize + ?Sized>(self, name: &str, data: &D) -> Result<(), SendError> {
@@ -139,8 +153,11 @@ impl<'a> Emitter<'a> {
             return Err(SendError::Disconnected);
         }
         let live = self.socket.live();
-        let packet = live.common.format.event(&live.path, id, name, data, offset)?;
-        Ok(if self.flags.compress { packet } else { packet.uncompressed() })
+        Ok(self.flagged(live.common.format.event(&live.path, id, name, data, offset)?))
+    }
+
+    fn flagged(self, packet: Encoded) -> Encoded {
+        if self.flags.compress { packet } else { packet.uncompressed() }
     }
 
     /// Shows the event to the hooks.
