@@ -1,6 +1,6 @@
 //! What waits to be sent on one connection, bounded in bytes.
 
-use std::collections::VecDeque;
+use std::{cell::Cell, collections::VecDeque};
 
 use crate::{SendError, message::Outgoing};
 
@@ -69,6 +69,7 @@ impl Outbox {
             return Err(SendError::Full);
         }
         if self.copied.capacity() == 0 {
+            self.copied = SPARE.take();
             self.copied.reserve(COPIED);
         } else if self.taken >= COPIED && self.taken > self.copied.len() / 2 {
             // What has left makes room, so seldom that each text is moved once at most.
@@ -118,7 +119,11 @@ impl Outbox {
 
     fn shrink(&mut self) {
         if self.copied.capacity() > 0 {
-            self.copied = String::new();
+            let mut spare = std::mem::take(&mut self.copied);
+            if spare.capacity() <= KEPT_SPARE {
+                spare.clear();
+                SPARE.set(spare);
+            }
             self.taken = 0;
         }
         if self.queue.capacity() > KEPT_CAPACITY {
@@ -161,6 +166,14 @@ const BURST: usize = 16;
 
 /// Bytes for which there is room at least, once there is a copy.
 const COPIED: usize = 1 << 10;
+
+thread_local! {
+    /// Memory for copies that no outbox needs now, for the next that does.
+    static SPARE: Cell<String> = const { Cell::new(String::new()) };
+}
+
+/// Bytes up to which such memory is kept.
+const KEPT_SPARE: usize = 16 << 10;
 
 #[cfg(test)]
 mod tests {

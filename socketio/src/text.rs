@@ -1,6 +1,6 @@
 //! Text that is being written.
 
-use std::{cell::Cell, mem};
+use std::{cell::RefCell, mem};
 
 /// A text that grows. Strings go into it as they are, and values through `serde_json`, which writes bytes: only with
 /// these does it have to be checked at the end whether all is UTF-8.
@@ -70,16 +70,13 @@ impl Text {
         }
     }
 
-    /// The same memory for another text.
-    fn cleared(self) -> Self {
+    /// Keeps the memory for another text.
+    fn clear(&mut self) {
         match self {
-            Self::Checked(mut text) => {
-                text.clear();
-                Self::Checked(text)
-            }
-            Self::Unchecked(mut bytes) => {
+            Self::Checked(text) => text.clear(),
+            Self::Unchecked(bytes) => {
                 bytes.clear();
-                Self::Checked(String::from_utf8(bytes).unwrap_or_default())
+                *self = Self::Checked(String::from_utf8(mem::take(bytes)).unwrap_or_default());
             }
         }
     }
@@ -91,13 +88,15 @@ const UTF_8: &str = "serde_json writes UTF-8";
 /// while it is being written: those get a text of their own. What has grown beyond `kept` is not kept.
 pub(crate) fn with_scratch<R>(kept: usize, write: impl FnOnce(&mut Text) -> R) -> R {
     thread_local! {
-        static SCRATCH: Cell<Text> = const { Cell::new(Text::Checked(String::new())) };
+        static SCRATCH: RefCell<Text> = const { RefCell::new(Text::Checked(String::new())) };
     }
     SCRATCH.with(|scratch| {
-        let mut text = scratch.take();
+        let Ok(mut text) = scratch.try_borrow_mut() else { return write(&mut Text::default()) };
+        // What a panic has left.
+        text.clear();
         let result = write(&mut text);
-        if text.capacity() <= kept {
-            scratch.set(text.cleared());
+        if text.capacity() > kept {
+            *text = Text::default();
         }
         result
     })

@@ -387,13 +387,14 @@ impl<H: Handler> Core<H> {
     /// Sends what is due, over each transport that can take it.
     fn send(&mut self, cx: &mut Context<'_>) {
         self.answer_poll();
-        self.send_frames(cx);
+        let all_sent = self.send_frames(cx);
         if !self.state.uses_websocket()
             && let Some(websocket) = self.websocket.take()
         {
             self.close_websocket(websocket, None);
         }
-        if self.undrained && !self.blocked && self.registration.shared.lock().outbox.is_empty() {
+        if self.undrained && !self.blocked && (all_sent || self.registration.shared.lock().outbox.is_empty())
+        {
             self.undrained = false;
             self.handler.on_drain(cx);
         }
@@ -423,15 +424,17 @@ impl<H: Handler> Core<H> {
         }
     }
 
-    fn send_frames(&mut self, cx: &mut Context<'_>) {
-        let Some(websocket) = &mut self.websocket else { return };
+    /// Returns whether this has sent all that was queued.
+    fn send_frames(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(websocket) = &mut self.websocket else { return false };
         let (state, shared) = (&mut self.state, &self.registration.shared);
-        let (mut sent, mut close) = (false, false);
+        let (mut sent, mut close, mut all) = (false, false, false);
         let outcome = websocket.poll_send(cx, &mut |batch| {
             // Locked once for all that leaves together.
             let mut inlet = shared.lock();
             while !batch.is_full() && !close {
                 let Some(transmit) = state.poll_transmit(Transport::WebSocket, &mut inlet.outbox) else {
+                    all = state.transport() == Transport::WebSocket;
                     break;
                 };
                 sent = true;
@@ -458,6 +461,7 @@ impl<H: Handler> Core<H> {
             }
             _ => {}
         }
+        all
     }
 
     fn close_websocket(&self, websocket: Box<WebSocket>, code: Option<u16>) {

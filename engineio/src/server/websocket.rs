@@ -159,33 +159,28 @@ impl WebSocket {
     ) -> Poll<io::Result<()>> {
         loop {
             ready!(self.poll_flush(cx))?;
-            let sent = with_write_buffer(|frames| {
+            let was_full = with_write_buffer(|frames| {
                 if let Some(pong) = self.pong.take() {
                     frames.extend_from_slice(&encode_header(Opcode::Pong, pong.len()));
                     frames.extend_from_slice(&pong);
                 }
                 let mut batch = Batch { frames, large: Bytes::new(), base64: self.base64 };
                 fill(&mut batch);
+                let was_full = batch.is_full();
                 let Batch { frames, large, .. } = batch;
-                if frames.is_empty() {
-                    Poll::Ready(Ok(false))
-                } else {
-                    self.poll_write_batch(cx, frames, large)
+                if !frames.is_empty() {
+                    self.write_batch(cx, frames, large)?;
                 }
-            });
-            if !ready!(sent)? {
-                return Poll::Ready(Ok(()));
+                io::Result::Ok(was_full)
+            })?;
+            if !was_full {
+                return self.poll_flush(cx);
             }
         }
     }
 
     /// Writes a batch and what follows it, keeping what the stream does not take.
-    fn poll_write_batch(
-        &mut self,
-        cx: &mut Context<'_>,
-        batch: &[u8],
-        large: Bytes,
-    ) -> Poll<io::Result<bool>> {
+    fn write_batch(&mut self, cx: &mut Context<'_>, batch: &[u8], large: Bytes) -> io::Result<()> {
         let stream = Pin::new(&mut self.stream);
         let written = match () {
             () if large.is_empty() => stream.poll_write(cx, batch),
@@ -195,21 +190,23 @@ impl WebSocket {
             () => stream.poll_write(cx, batch),
         };
         let written = match written {
-            Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
             Poll::Ready(result) => result?,
             Poll::Pending => 0,
         };
         self.progress |= written > 0;
-        self.unsent.first = Bytes::copy_from_slice(batch.get(written..).unwrap_or_default());
-        self.unsent.then = large;
-        self.unsent.then.advance(written.saturating_sub(batch.len()));
-        Poll::Ready(Ok(true))
+        if written < batch.len() + large.len() {
+            self.unsent.first = Bytes::copy_from_slice(batch.get(written..).unwrap_or_default());
+            self.unsent.then = large;
+            self.unsent.then.advance(written.saturating_sub(batch.len()));
+        }
+        Ok(())
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             let Unsent { first, then } = &mut self.unsent;
-            if first.is_empty() {
+            if first.is_empty() && !then.is_empty() {
                 *first = std::mem::take(then);
             }
             if first.is_empty() {
