@@ -295,20 +295,44 @@ pub(crate) fn plain_string(json: &str) -> Option<&str> {
 ///
 /// Most strings are short, where it counts how soon the first step is done, but long ones are most of what is sent:
 /// those are searched with the widest vectors that the machine has.
+#[inline]
 pub(crate) fn plain_prefix(text: &[u8]) -> usize {
+    match text.first_chunk().map(|word| special_byte(*word)) {
+        None => prefix_by_bytes(text),
+        Some(Some(special)) => special,
+        Some(None) => plain_prefix_of_more(text),
+    }
+}
+
+/// The same for a text whose first word is plain.
+fn plain_prefix_of_more(text: &[u8]) -> usize {
+    let (blocks, rest) = text.as_chunks();
+    for (at, block) in blocks.iter().enumerate() {
+        if has_special_byte(block) {
+            return at * BLOCK + plain_prefix_by_words(&text[at * BLOCK..]);
+        }
+        if at == SHORT {
+            return at * BLOCK + plain_prefix_of_long(&text[at * BLOCK..]);
+        }
+    }
+    if rest.is_empty() { text.len() } else { text.len() - rest.len() + plain_prefix_by_words(rest) }
+}
+
+/// Not inlined, as the compiler then looks at all bytes at once, and else at one after the other.
+#[inline(never)]
+fn has_special_byte(block: &[u8; BLOCK]) -> bool {
+    block.iter().fold(false, |found, &byte| found | ((byte ^ 0x02) < 0x21) | (byte == b'\\'))
+}
+
+#[inline(never)]
+fn plain_prefix_by_words(text: &[u8]) -> usize {
     let (words, rest) = text.as_chunks();
-    for (at, word) in words[..words.len().min(SHORT)].iter().enumerate() {
+    for (at, word) in words.iter().enumerate() {
         if let Some(special) = special_byte(*word) {
             return at * WORD + special;
         }
     }
-    match text.last_chunk() {
-        None => prefix_by_bytes(rest),
-        Some(_) if words.len() > SHORT => SHORT * WORD + plain_prefix_of_long(&text[SHORT * WORD..]),
-        Some(_) if rest.is_empty() => text.len(),
-        // The rest with some of what has been seen before it, which is plain.
-        Some(last) => text.len() - WORD + special_byte(*last).unwrap_or(WORD),
-    }
+    text.len() - rest.len() + prefix_by_bytes(rest)
 }
 
 /// The first byte that does not stand for itself.
@@ -339,9 +363,11 @@ fn prefix_by_bytes(text: &[u8]) -> usize {
 /// Bytes that are looked at together.
 const WORD: usize = size_of::<u64>();
 
-/// Words after which a string counts as long.
-const SHORT: usize = 16;
-const MAY_BE_LONG: usize = SHORT * WORD;
+const BLOCK: usize = 4 * WORD;
+
+/// Blocks after which a string counts as long.
+const SHORT: usize = 4;
+const MAY_BE_LONG: usize = SHORT * BLOCK;
 
 #[cfg(test)]
 mod tests {
