@@ -31,12 +31,12 @@ fn main() -> io::Result<()> {
 
 async fn serve(port: u16) -> io::Result<()> {
     let namespace = Namespace::new()
-        .on("echo", async |socket: Socket, text: String| socket.emit_wait("echo", &text).await)
+        .on("echo", async |socket: Socket, text: String| socket.emit("echo", &text))
         .on("ack", async |_, text: String| Ack(text))
         .on("bcast", async |_, text: String| {
             SERVER.get().map(|server| server.emit("bcast", &text)).transpose().map(drop)
         })
-        .on("bin", async |socket: Socket, data: Bytes| socket.emit_wait("bin", &data).await)
+        .on("bin", async |socket: Socket, data: Bytes| socket.emit("bin", &data))
         .on("count", async |socket: Socket, ()| {
             let session = socket.session();
             let count: u64 = session.get("count")?.unwrap_or(0) + 1;
