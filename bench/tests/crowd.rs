@@ -31,7 +31,7 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_load_server"))
+        let mut process = Command::new(env!("CARGO_BIN_EXE_server"))
             .env("PORT", "0")
             .stdout(Stdio::piped())
             .spawn()

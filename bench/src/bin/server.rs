@@ -1,6 +1,7 @@
-//! What a load generator drives: reads `PORT`, and `WORKERS` for more than one thread.
+//! Our server under load: reads `PORT`, and `WORKERS` for more than one thread.
 //!
-//! `echo` (text) and `bin` (binary) come back, `ack` is acknowledged with its text, `bcast` goes to everyone.
+//! `echo` (text) and `bin` (binary) come back, `ack` is acknowledged with its text, `bcast` goes to everyone. `join` and
+//! `leave` are acknowledged with the name of the room, and `room` (name, text) goes to everyone in it.
 //!
 //! With `SESSIONS`, `memory` or the URL of a Redis, every connection has a session of its own with a record of 400 bytes,
 //! and `count` changes it.
@@ -37,6 +38,17 @@ async fn serve(port: u16) -> io::Result<()> {
             SERVER.get().map(|server| server.emit("bcast", &text)).transpose().map(drop)
         })
         .on("bin", async |socket: Socket, data: Bytes| socket.emit("bin", &data))
+        .on("join", async |socket: Socket, room: String| {
+            socket.join(room.as_str());
+            Ack(room)
+        })
+        .on("leave", async |socket: Socket, room: String| {
+            socket.leave(room.as_str());
+            Ack(room)
+        })
+        .on("room", async |_, (room, text): (String, String)| {
+            SERVER.get().map(|server| server.to(room).emit("room", &text)).transpose().map(drop)
+        })
         .on("count", async |socket: Socket, ()| {
             let session = socket.session();
             let count: u64 = session.get("count")?.unwrap_or(0) + 1;
