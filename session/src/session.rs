@@ -14,7 +14,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     CookieState, InvalidCookie, Record, Sid, StoreError, ValueError, Values,
     changes::Changes,
-    shared::{Shared, Unsaved},
+    shared::{MAX_ATTEMPTS, Shared, Unsaved},
     state::{OnOvertaken, Standing},
 };
 
@@ -248,7 +248,7 @@ impl Session {
         let shared = self.shared();
         let policy = &shared.inner.config.on_conflict;
         let own = self.take_changes();
-        for _ in 0..MAX_RUNS {
+        for _ in 0..MAX_ATTEMPTS {
             let before = shared.state().current(policy);
             let merged = match &own.changes {
                 Some(own) => own.apply(&before, policy).map_err(|_| SessionError::Conflict)?,
@@ -492,10 +492,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing of the application runs under these locks.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-/// How often a transaction is made again, each time because somebody else was faster: far more than dozens of writers
-/// need that each have their turn.
-const MAX_RUNS: u32 = 256;
 
 #[cfg(test)]
 mod tests {
