@@ -1,10 +1,7 @@
 //! One run of a handler or middleware.
 
 use super::{
-    admission::Admitted,
-    handler::{ConnectHandler, start},
-    namespace::Namespace,
-    socket::Socket,
+    admission::Admitted, handler::ConnectHandler, namespace::Namespace, scope::EventRun, socket::Socket,
     turns::Turn,
 };
 use crate::{
@@ -110,20 +107,15 @@ impl Task {
         Self::all(socket, "catch-all", runs)
     }
 
-    /// Starts the handlers of an event, and the middleware around them: runs them up to where they first wait.
+    /// Starts the handlers of an event, and what is around them: runs them up to where they first wait.
     pub(super) fn start_event(
         socket: &Socket,
         event: IncomingEvent,
         cx: &mut Context<'_>,
     ) -> Result<Answered, Self> {
         let (name, id) = (event.name.clone(), event.id);
-        let polled = catch_unwind(AssertUnwindSafe(|| {
-            let mut answer = start(socket, event);
-            match answer.as_mut().poll(cx) {
-                Poll::Ready(answer) => Ok(answer),
-                Poll::Pending => Err(answer),
-            }
-        }));
+        let mut event = Some(event);
+        let polled = catch_unwind(AssertUnwindSafe(|| EventRun::new(socket, &mut event).begin(cx)));
         let answer = match polled {
             Ok(Ok(answer)) => answer,
             Ok(Err(answer)) => return Err(Self(Run::Event { socket: socket.clone(), name, id, answer })),
