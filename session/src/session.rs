@@ -90,6 +90,10 @@ pub enum SessionError {
     /// The store failed.
     #[error(transparent)]
     Store(Arc<StoreError>),
+    /// As many [tickets](crate::Ticket) wait to be claimed as
+    /// [may](crate::SessionsBuilder::max_tickets).
+    #[error("too many tickets wait to be claimed")]
+    Tickets,
     /// The session is new and its browser was never told of it, so that nobody could ever come back to it.
     #[error("the browser has no cookie for this session")]
     Unannounced,
