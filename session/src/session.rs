@@ -253,14 +253,15 @@ impl Session {
         let policy = &shared.inner.config.on_conflict;
         let own = self.take_changes();
         for _ in 0..MAX_ATTEMPTS {
-            let before = shared.state().current(policy);
+            let (before, text) = shared.state().snapshot(policy);
             let merged = match &own.changes {
                 Some(own) => own.apply(&before, policy).map_err(|_| SessionError::Conflict)?,
                 None => before.clone(),
             };
             let mut record = merged;
             let outcome = change(&mut record.values)?;
-            match shared.save(Changes::between(before, record), OnOvertaken::Again).await {
+            let changes = Changes::between(before, record).read_from(text);
+            match shared.save(changes, OnOvertaken::Again).await {
                 Ok(()) => {
                     own.saved();
                     return Ok(outcome);
