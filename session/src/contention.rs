@@ -10,8 +10,9 @@ use std::time::Duration;
 /// What a session has seen of writers in other processes.
 #[derive(Debug, Default)]
 pub(crate) struct Contention {
-    /// When somebody else was faster the last time, in milliseconds of the caller's clock.
-    last: u64,
+    /// When somebody else was faster the last time, in milliseconds of the caller's clock. The low half is enough, as
+    /// only short times are measured.
+    last: u32,
     /// How often that was so in spite of the newest state.
     lost: u8,
     /// Attempts after a wait that are still to be made in any case.
@@ -26,7 +27,8 @@ impl Contention {
 
     /// Somebody else was faster. Returns how long to wait before the next attempt, if at all.
     pub(crate) fn lost(&mut self, now: u64) -> Option<Duration> {
-        if now.saturating_sub(self.last) > MEMORY {
+        let now = now as u32;
+        if now.wrapping_sub(self.last) > MEMORY {
             *self = Self::default();
         }
         self.last = now;
@@ -42,15 +44,15 @@ impl Contention {
         self.free = ATTEMPTS - 1;
         let longest = (1 << (self.lost - 1).min(15)).min(LONGEST);
         // By lot, or those who got in each other's way would do so again.
-        Some(Duration::from_micros(rand::random_range(1000..=1000 * longest)))
+        Some(Duration::from_micros(rand::random_range(1000..=1000 * u64::from(longest))))
     }
 }
 
 /// Milliseconds; many times what a write takes.
-const LONGEST: u64 = 16;
+const LONGEST: u32 = 16;
 
 /// Milliseconds without a conflict after which the next one is taken for chance.
-const MEMORY: u64 = 8 * LONGEST;
+const MEMORY: u32 = 8 * LONGEST;
 
 /// After a wait: one that learns the newest state, and two that compete with whoever has the turn.
 const ATTEMPTS: u8 = 3;

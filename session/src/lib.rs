@@ -46,6 +46,7 @@
 //! }
 //! ```
 
+mod attached;
 mod auto_save;
 mod builder;
 mod changes;

@@ -8,10 +8,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use socketio::{Socket, WeakSocket};
+use socketio::Socket;
 
 use crate::{
     CookieState, Lifetime, Sid, StoreError, Stored,
+    attached::Sockets,
     changes::Changes,
     contention::Contention,
     policy::OnEnd,
@@ -33,7 +34,7 @@ pub(crate) struct Shared {
     loaded: AtomicU64,
     touched: AtomicU64,
     /// The sockets of the session in this process.
-    sockets: Mutex<Vec<WeakSocket>>,
+    sockets: Mutex<Sockets>,
 }
 
 /// Why changes were not stored.
@@ -288,9 +289,8 @@ impl Shared {
     pub(crate) fn attach(&self, socket: &Socket) {
         {
             let mut sockets = lock(&self.sockets);
-            sockets.retain(|other| other.upgrade().is_some_and(|other| other.is_connected()));
-            sockets.reserve_exact(1);
-            sockets.push(socket.downgrade());
+            sockets.retain(Socket::is_connected);
+            sockets.add(socket);
         }
         if self.state().standing() == Standing::Gone {
             self.end_sockets();
@@ -298,12 +298,12 @@ impl Shared {
     }
 
     pub(crate) fn detach(&self, socket: &Socket) {
-        lock(&self.sockets).retain(|other| other.upgrade().is_some_and(|other| other.id() != socket.id()));
+        lock(&self.sockets).retain(|other| other.id() != socket.id());
     }
 
     /// The sockets of it that are connected here.
     pub(crate) fn sockets(&self) -> Vec<Socket> {
-        lock(&self.sockets).iter().filter_map(WeakSocket::upgrade).collect()
+        lock(&self.sockets).iter().collect()
     }
 
     /// Whether a socket of it is connected here.
@@ -334,7 +334,7 @@ impl Shared {
             if let OnEnd::Disconnect { grace } | OnEnd::Reconnect { grace } = on_end {
                 tokio::time::sleep(grace).await;
             }
-            for socket in sockets.iter().filter_map(WeakSocket::upgrade) {
+            for socket in sockets.iter() {
                 match &on_end {
                     OnEnd::Callback(callback) => callback(&socket),
                     OnEnd::Disconnect { .. } => socket.disconnect_connection(),
@@ -370,3 +370,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// With the waits in between more than a second: time for dozens of others to have their turn.
 pub(crate) const MAX_ATTEMPTS: u32 = 512;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One for each session that has a socket: with its text and what a socket keeps of it, less than 1,000 bytes.
+    #[test]
+    fn an_idle_session_is_small() {
+        assert!(size_of::<Shared>() <= 152, "{}", size_of::<Shared>());
+    }
+}
