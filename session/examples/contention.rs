@@ -1,13 +1,14 @@
 //! What it costs that no update is lost: ten writers increment one number in one session in Redis.
 //!
 //! ```sh
-//! cargo run --release -p session --features redis --example contention [redis://127.0.0.1:6379/]
+//! cargo run --release -p session --features redis --example contention [redis://127.0.0.1:6379/ [writers]]
 //! ```
 //!
 //! - *Apart*: ten writers with sessions and connections of their own, as in ten processes.
 //! - *Together*: ten writers in one process, which share the session.
 //!
-//! Both are compared to what express-session does, `GET` and then `SET`, under the same conditions; that loses most.
+//! Both are compared to what express-session does, `GET` and then `SET`, under the same conditions; that loses most. The
+//! two take turns, as what else the machine does changes from second to second; shown are the medians.
 
 use std::{
     error::Error,
@@ -20,25 +21,32 @@ use std::{
 use session::{Lifetime, RedisStore, Session, SessionError, Sessions, Sid, Store, Stored};
 use tokio::task::JoinSet;
 
-const WRITERS: usize = 10;
-const TIME: Duration = Duration::from_secs(2);
+const ROUNDS: usize = 15;
+const TIME: Duration = Duration::from_millis(300);
 const LIFETIME: Lifetime = Lifetime::For(Duration::from_secs(600));
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let url = std::env::args().nth(1).unwrap_or_else(|| "redis://127.0.0.1:6379/".to_owned());
+    let writers = std::env::args().nth(2).map_or(Ok(10), |writers| writers.parse())?;
     let sid = Sid::generate();
     let mut apart = Vec::new();
-    for _ in 0..WRITERS {
+    for _ in 0..writers {
         let store = Arc::new(RedisStore::builder(&url).prefix("contention:").connect().await?);
         let sessions = Sessions::builder(Arc::clone(&store)).secret("keyboard cat").build()?;
         apart.push(Writer { store, sessions, sid: sid.clone() });
     }
-    let together = vec![apart[0].clone(); WRITERS];
+    let together = vec![apart[0].clone(); writers];
     for (how, writers) in [("apart", &apart), ("together", &together)] {
-        let plain = measure(&format!("{how}, GET and SET"), writers, Writer::overwrite).await?;
-        let compared = measure(&format!("{how}, Session::update"), writers, Writer::update).await?;
-        println!("  ratio {:.2}", compared / plain);
+        let (mut plain, mut compared) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            plain.push(measure(writers, Writer::overwrite).await?);
+            compared.push(measure(writers, Writer::update).await?);
+        }
+        let ratios = compared.iter().zip(&plain).map(|(compared, plain)| compared.rate() / plain.rate());
+        print(&format!("{how}, GET and SET"), &plain);
+        print(&format!("{how}, Session::update"), &compared);
+        println!("  ratio {:.2}", median(ratios.collect()));
     }
     apart[0].store.destroy(&sid).await?;
     Ok(())
@@ -69,12 +77,11 @@ impl Writer {
     }
 }
 
-/// Has all writers increment for a while, prints what came of it, and returns how many increments there were a second.
+/// Has all writers increment for a while.
 async fn measure(
-    name: &str,
     all: &[Writer],
     increment: for<'a> fn(&'a Writer, &'a Session) -> Done<'a>,
-) -> Result<f64, Box<dyn Error>> {
+) -> Result<Round, Box<dyn Error>> {
     let one = &all[0];
     one.store.put(&one.sid, &text(0), LIFETIME).await?;
     let mut writers = JoinSet::new();
@@ -87,18 +94,40 @@ async fn measure(
                 increment(&writer, &session).await?;
                 done += 1;
             }
-            Ok::<u32, SessionError>(done)
+            Ok::<i64, SessionError>(done)
         });
     }
     let mut done = 0;
     while let Some(writer) = writers.join_next().await {
         done += writer??;
     }
-    let rate = f64::from(done) / started.elapsed().as_secs_f64();
+    let time = started.elapsed();
     let stored = one.store.load(&one.sid).await?.expect("nobody has removed it");
-    let lost = i64::from(done) - number(&stored);
+    Ok(Round { done, lost: done - number(&stored), time })
+}
+
+struct Round {
+    done: i64,
+    lost: i64,
+    time: Duration,
+}
+
+impl Round {
+    fn rate(&self) -> f64 {
+        self.done as f64 / self.time.as_secs_f64()
+    }
+}
+
+fn print(name: &str, rounds: &[Round]) {
+    let rate = median(rounds.iter().map(Round::rate).collect());
+    let lost: i64 = rounds.iter().map(|round| round.lost).sum();
+    let done: i64 = rounds.iter().map(|round| round.done).sum();
     println!("{name:<25} {rate:>8.0} increments/s, {lost} of {done} lost");
-    Ok(rate)
+}
+
+fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers[numbers.len() / 2]
 }
 
 /// A record of 400 bytes, a typical login.

@@ -3,16 +3,12 @@
 use std::{
     cell::OnceCell,
     fmt,
-    future::Future,
-    pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
-use futures_util::future::BoxFuture;
-use pin_project_lite::pin_project;
-use socketio::{Acknowledge, Answer, IncomingEvent, Next, Reply, Socket};
-use tokio::task::futures::TaskLocalFuture;
+use futures_util::{FutureExt as _, future::BoxFuture};
+use socketio::{Answer, Caller, EventRun, Socket};
 
 use crate::{Session, SessionError, Touch, hook::Attached, session::Scope, shared::Shared};
 
@@ -28,9 +24,8 @@ struct Handler {
 }
 
 impl Handler {
-    /// Has `work` find its session.
-    fn around<F: Future>(shared: &Arc<Shared>, work: F) -> TaskLocalFuture<Self, F> {
-        HANDLER.scope(Self { of: Arc::as_ptr(shared).addr(), session: OnceCell::new() }, work)
+    fn of(shared: &Arc<Shared>) -> Self {
+        Self { of: Arc::as_ptr(shared).addr(), session: OnceCell::new() }
     }
 
     fn session(&self, shared: &Arc<Shared>) -> Option<Session> {
@@ -48,80 +43,90 @@ pub(crate) fn session_of_handler(shared: &Arc<Shared>) -> Session {
     own.ok().flatten().unwrap_or_else(|| Session::new(Arc::clone(shared), Scope::Free))
 }
 
-pin_project! {
-    /// An event on its way through the handlers, and then the session on its way into the store.
-    ///
-    /// ```text
-    /// Reading --the policy asks for it--> Handling --session used--> Saving --> (answer)
-    ///    (or else)                           `--not used--> (answer)
-    /// ```
-    ///
-    /// Most handlers do not wait, and most do not use the session: those must cost next to nothing, so this is no `async`
-    /// function, and holds nothing that it may not need.
-    #[project = Stage]
-    pub(crate) enum AroundEvent {
-        Handling { #[pin] work: TaskLocalFuture<Handler, BoxFuture<'static, Answer>> },
-        // Reading, too: it ends with the answer.
-        Saving { rest: BoxFuture<'static, Outcome> },
-    }
-}
-
-/// Runs the handlers of an event, and then saves.
-pub(crate) fn around_event(socket: &Socket, event: IncomingEvent, next: Next) -> AroundEvent {
-    let shared = &Attached::of(socket.handshake()).shared;
+/// Runs the handlers of an event up to where they first wait, and then saves, if they have not waited.
+///
+/// Most handlers do not wait, and most do not use the session: those must cost next to nothing.
+pub(crate) fn around_event(
+    run: EventRun<'_>,
+    cx: &mut Context<'_>,
+) -> Result<Answer, BoxFuture<'static, Answer>> {
+    let shared = &Attached::of(run.socket().handshake()).shared;
     let inner = &shared.inner;
     if let Touch::Packets { min_interval } = inner.config.touch {
         shared.touch_in_background(min_interval);
     }
-    let Some(age) = inner.max_age() else {
-        return AroundEvent::Handling { work: Handler::around(shared, next.run(event)) };
-    };
-    let shared = Arc::clone(shared);
-    let rest = async move {
-        match shared.reload_if_older(age).await {
-            // No reason not to handle the event.
-            Ok(()) | Err(SessionError::Gone) => {}
-            Err(error) => return Outcome::Failed(error),
-        }
-        AroundEvent::Handling { work: Handler::around(&shared, next.run(event)) }.await
-    };
-    AroundEvent::Saving { rest: Box::pin(rest) }
-}
-
-impl Future for AroundEvent {
-    type Output = Outcome;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
-        loop {
-            let next = match self.as_mut().project() {
-                Stage::Saving { rest } => return rest.as_mut().poll(cx),
-                Stage::Handling { mut work } => {
-                    let answer = ready!(work.as_mut().poll(cx));
-                    let session = work.take_value().and_then(|handler| handler.session.into_inner());
-                    match session {
-                        None => return Poll::Ready(Outcome::Answered(answer)),
-                        Some(session) if answer.is_error() => {
-                            session.discard();
-                            session.release();
-                            return Poll::Ready(Outcome::Answered(answer));
-                        }
-                        Some(session) if !session.is_changed_here() => {
-                            session.release();
-                            return Poll::Ready(Outcome::Answered(answer));
-                        }
-                        Some(session) => Self::Saving { rest: Box::pin(save(session, answer)) },
-                    }
+    let caller = run.caller();
+    if let Some(age) = inner.max_age() {
+        let (shared, run) = (Arc::clone(shared), run.later());
+        return begin(
+            Box::pin(async move {
+                match shared.reload_if_older(age).await {
+                    // No reason not to handle the event.
+                    Ok(()) | Err(SessionError::Gone) => {}
+                    Err(error) => return caller.acknowledge().failure(&Unsaved(error)),
                 }
-            };
-            self.set(next);
+                wait_and_save(Handler::of(&shared), run, caller).await
+            }),
+            cx,
+        );
+    }
+    let handler = Handler::of(shared);
+    let of = handler.of;
+    let (begun, session) = HANDLER.sync_scope(handler, || {
+        let begun = run.begin(cx);
+        (begun, HANDLER.with(|handler| handler.session.get().cloned()))
+    });
+    match begun {
+        Ok(answer) => match unsaved(session, &answer) {
+            None => Ok(answer),
+            Some(session) => begin(Box::pin(save(session, answer, caller)), cx),
+        },
+        Err(rest) => {
+            let session = session.map_or_else(OnceCell::new, OnceCell::from);
+            Err(Box::pin(wait_and_save(Handler { of, session }, rest, caller)))
         }
     }
 }
 
-async fn save(session: Session, answer: Answer) -> Outcome {
+fn begin(
+    mut work: BoxFuture<'static, Answer>,
+    cx: &mut Context<'_>,
+) -> Result<Answer, BoxFuture<'static, Answer>> {
+    match work.poll_unpin(cx) {
+        Poll::Ready(answer) => Ok(answer),
+        Poll::Pending => Err(work),
+    }
+}
+
+/// The session that a handler has used and that is to be saved after it.
+fn unsaved(session: Option<Session>, answer: &Answer) -> Option<Session> {
+    let session = session?;
+    if answer.is_error() {
+        session.discard();
+    }
+    if session.is_changed_here() {
+        return Some(session);
+    }
+    session.release();
+    None
+}
+
+async fn save(session: Session, answer: Answer, caller: Caller) -> Answer {
     match session.conclude().await {
-        Ok(()) => Outcome::Answered(answer),
-        Err(error) => Outcome::Failed(error),
+        Ok(()) => answer,
+        Err(error) => caller.acknowledge().failure(&Unsaved(error)),
+    }
+}
+
+/// Handlers that wait, and then the session on its way into the store.
+async fn wait_and_save(handler: Handler, rest: BoxFuture<'static, Answer>, caller: Caller) -> Answer {
+    let mut work = std::pin::pin!(HANDLER.scope(handler, rest));
+    let answer = work.as_mut().await;
+    let session = work.take_value().and_then(|handler| handler.session.into_inner());
+    match unsaved(session, &answer) {
+        None => answer,
+        // Apart, so that those who wait take no room for it.
+        Some(session) => Box::pin(save(session, answer, caller)).await,
     }
 }
 
@@ -131,27 +136,11 @@ pub(crate) async fn around_occasion(
     handlers: BoxFuture<'static, ()>,
 ) -> Result<(), SessionError> {
     let shared = &Attached::of(socket.handshake()).shared;
-    let mut work = std::pin::pin!(Handler::around(shared, handlers));
+    let mut work = std::pin::pin!(HANDLER.scope(Handler::of(shared), handlers));
     work.as_mut().await;
     match work.take_value().and_then(|handler| handler.session.into_inner()) {
         Some(session) => session.conclude().await,
         None => Ok(()),
-    }
-}
-
-/// What becomes of an event.
-pub(crate) enum Outcome {
-    Answered(Answer),
-    /// The session could not be read or saved.
-    Failed(SessionError),
-}
-
-impl Reply for Outcome {
-    fn answer(self, ack: Acknowledge<'_>) -> Answer {
-        match self {
-            Self::Answered(answer) => answer,
-            Self::Failed(error) => ack.failure(&Unsaved(error)),
-        }
     }
 }
 

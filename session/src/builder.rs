@@ -27,6 +27,7 @@ pub(crate) struct Config {
     pub(crate) fail_open: bool,
     pub(crate) fixed_lifetime: bool,
     pub(crate) generate_id: Option<GenerateId>,
+    pub(crate) max_tickets: usize,
     pub(crate) on_change: Option<OnChange>,
     pub(crate) on_conflict: OnConflict,
     pub(crate) on_end: OnEnd,
@@ -60,6 +61,7 @@ impl SessionsBuilder {
             fail_open: false,
             fixed_lifetime: false,
             generate_id: None,
+            max_tickets: MAX_TICKETS,
             on_change: None,
             on_conflict: OnConflict::default(),
             on_end: OnEnd::default(),
@@ -110,8 +112,11 @@ impl SessionsBuilder {
         self
     }
 
-    /// Gives a new, empty session that is never stored to handshakes and pages when the store fails, instead of 503.
-    /// Default: false, as whoever is logged in would seem to be logged out.
+    /// Answers when the store fails, instead of with 503: handshakes and pages have a new, empty session that is never
+    /// stored, and where it fails only when the page has been made, that is sent although nothing was saved.
+    /// express-session does that. Default: false, as whoever is logged in would seem to be logged out, and be told of
+    /// success where there was none. Events, [`Sessions::commit`] and [`Session::save`](crate::Session::save) fail in any
+    /// case.
     pub fn fail_open(mut self, fail_open: bool) -> Self {
         self.config.fail_open = fail_open;
         self
@@ -147,6 +152,14 @@ impl SessionsBuilder {
     /// Decides where two have changed the same value. Default: who comes later wins.
     pub fn on_conflict(mut self, policy: OnConflict) -> Self {
         self.config.on_conflict = policy;
+        self
+    }
+
+    /// Limits how many [tickets](crate::Ticket) may wait to be claimed, each for a minute; more are refused with
+    /// [`SessionError::Tickets`](crate::SessionError::Tickets). Default: 10,000, far more than there are logins in a
+    /// minute, and a few megabytes.
+    pub fn max_tickets(mut self, limit: usize) -> Self {
+        self.config.max_tickets = limit;
         self
     }
 
@@ -232,6 +245,7 @@ impl fmt::Debug for Config {
             .field("cookie_name", &self.cookie_name)
             .field("fail_open", &self.fail_open)
             .field("fixed_lifetime", &self.fixed_lifetime)
+            .field("max_tickets", &self.max_tickets)
             .field("on_conflict", &self.on_conflict)
             .field("on_end", &self.on_end)
             .field("origins", &self.origins)
@@ -246,6 +260,8 @@ impl fmt::Debug for Config {
 }
 
 const DEFAULT_NAME: &str = "connect.sid";
+
+const MAX_TICKETS: usize = 10_000;
 
 /// Below none of the paths that Express or this server give a meaning to.
 const DEFAULT_REFRESH_PATH: &str = "/session/refresh";

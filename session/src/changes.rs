@@ -1,12 +1,14 @@
 //! What one handler or request has done to a session.
 
-use crate::{CookieState, Record, Values, policy::OnConflict};
+use crate::{CookieState, Record, Stored, Values, policy::OnConflict};
 
 /// A session as it was, and as it is to be: what is different is put over whatever the session has become meanwhile.
 #[derive(Clone, Debug)]
 pub(crate) struct Changes {
     base: Record,
     pub(crate) mine: Record,
+    /// The text that `base` was read from, if it was and that is known: this spares reading it again.
+    read_from: Option<Stored>,
 }
 
 /// Two have changed the same value, and the policy is that this fails.
@@ -16,11 +18,15 @@ pub(crate) struct Irreconcilable;
 impl Changes {
     /// Begins with no change of `base`.
     pub(crate) fn new(base: Record) -> Self {
-        Self { mine: base.clone(), base }
+        Self { mine: base.clone(), base, read_from: None }
     }
 
     pub(crate) fn between(base: Record, mine: Record) -> Self {
-        Self { base, mine }
+        Self { base, mine, read_from: None }
+    }
+
+    pub(crate) fn read_from(self, text: Option<Stored>) -> Self {
+        Self { read_from: text, ..self }
     }
 
     /// Whether they were made of this very state.
@@ -28,9 +34,14 @@ impl Changes {
         self.base == *record
     }
 
-    /// Whether nothing is different. A cookie with a new date is not, but one that lives longer or shorter is.
+    /// The record of this text, if they were made of that.
+    pub(crate) fn record_of(&self, text: &Stored) -> Option<&Record> {
+        self.read_from.as_ref().filter(|read| read.is_same(text)).map(|_| &self.base)
+    }
+
+    /// Whether nothing is different.
     pub(crate) fn is_empty(&self) -> bool {
-        self.base.values == self.mine.values && !self.changes_cookie()
+        is_unchanged(&self.base, &self.mine)
     }
 
     /// Makes the same changes in `theirs`.
@@ -46,25 +57,30 @@ impl Changes {
     /// Both, these having been made later.
     pub(crate) fn on_top_of(&self, earlier: Self) -> Self {
         let Ok(mine) = self.apply(&earlier.mine, &OnConflict::Mine) else { return earlier };
-        Self { base: earlier.base, mine }
+        Self { mine, ..earlier }
     }
 
     /// As if `earlier`, which they may have been made on top of, had never been made.
     pub(crate) fn forget(&mut self, earlier: &Self) {
-        let mut undo = Self { base: earlier.mine.clone(), mine: earlier.base.clone() };
+        let mut undo = Self::between(earlier.mine.clone(), earlier.base.clone());
         if !is_same(&self.base.cookie, &earlier.mine.cookie) {
             undo.mine.cookie = undo.base.cookie.clone();
         }
         if let Ok(base) = undo.apply(&self.base, &OnConflict::Theirs)
             && let Ok(mine) = self.apply(&base, &OnConflict::Mine)
         {
-            *self = Self { base, mine };
+            *self = Self::between(base, mine);
         }
     }
 
     fn changes_cookie(&self) -> bool {
         !is_same(&self.base.cookie, &self.mine.cookie)
     }
+}
+
+/// Whether one is as good as the other. A cookie with a new date is, one that lives longer or shorter is not.
+pub(crate) fn is_unchanged(before: &Record, after: &Record) -> bool {
+    before.values == after.values && is_same(&before.cookie, &after.cookie)
 }
 
 fn is_same(one: &CookieState, other: &CookieState) -> bool {

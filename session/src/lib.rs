@@ -46,9 +46,11 @@
 //! }
 //! ```
 
+mod attached;
 mod auto_save;
 mod builder;
 mod changes;
+mod contention;
 mod cookie;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -68,6 +70,7 @@ mod socket;
 mod state;
 pub mod store;
 mod ticket;
+mod to_the_end;
 #[cfg(feature = "tower")]
 mod tower;
 mod values;

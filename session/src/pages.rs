@@ -3,10 +3,9 @@
 use std::{future::Future, sync::Arc};
 
 use bytes::Bytes;
-use engineio::IsSecure;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header, request, uri::Scheme};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header, request};
 
-use crate::{RequestFacts, Session, SessionError, Sessions};
+use crate::{Session, SessionError, Sessions};
 
 /// Reads the session of a request.
 pub trait RequestExt {
@@ -83,17 +82,18 @@ impl Sessions {
                     error = &error as &dyn std::error::Error,
                     "the session of a page was not saved"
                 );
-                // express-session answers without the cookie, too.
-                if matches!(error, SessionError::Cookie(_)) { response } else { unavailable(&error) }
+                match error {
+                    // express-session answers without the cookie, too.
+                    SessionError::Cookie(_) => response,
+                    SessionError::Store(_) if self.inner.config.fail_open => response,
+                    error => unavailable(&error),
+                }
             }
         }
     }
 
     async fn before<B: Default>(&self, parts: &request::Parts) -> Result<Session, Response<B>> {
-        let ended_here = parts.extensions.get().is_some_and(|IsSecure(secure)| *secure);
-        let tls = ended_here || parts.uri.scheme() == Some(&Scheme::HTTPS);
-        let (path, trust) = (parts.uri.path(), self.inner.config.trust_proxy);
-        let facts = RequestFacts::new(path, &parts.headers, tls, trust);
+        let facts = self.facts(&parts.uri, &parts.headers, &parts.extensions);
         let mut claimed = Response::new(B::default());
         if parts.method == Method::POST
             && let Some(status) = self.claim_ticket(&facts, parts.uri.query(), claimed.headers_mut()).await

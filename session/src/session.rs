@@ -14,7 +14,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     CookieState, InvalidCookie, Record, Sid, StoreError, ValueError, Values,
     changes::Changes,
-    shared::{Shared, Unsaved},
+    shared::{MAX_ATTEMPTS, Shared, Unsaved},
     state::{OnOvertaken, Standing},
 };
 
@@ -90,6 +90,10 @@ pub enum SessionError {
     /// The store failed.
     #[error(transparent)]
     Store(Arc<StoreError>),
+    /// As many [tickets](crate::Ticket) wait to be claimed as
+    /// [may](crate::SessionsBuilder::max_tickets).
+    #[error("too many tickets wait to be claimed")]
+    Tickets,
     /// The session is new and its browser was never told of it, so that nobody could ever come back to it.
     #[error("the browser has no cookie for this session")]
     Unannounced,
@@ -248,15 +252,16 @@ impl Session {
         let shared = self.shared();
         let policy = &shared.inner.config.on_conflict;
         let own = self.take_changes();
-        for _ in 0..MAX_RUNS {
-            let before = shared.state().current(policy);
+        for _ in 0..MAX_ATTEMPTS {
+            let (before, text) = shared.state().snapshot(policy);
             let merged = match &own.changes {
                 Some(own) => own.apply(&before, policy).map_err(|_| SessionError::Conflict)?,
                 None => before.clone(),
             };
             let mut record = merged;
             let outcome = change(&mut record.values)?;
-            match shared.save(Changes::between(before, record), OnOvertaken::Again).await {
+            let changes = Changes::between(before, record).read_from(text);
+            match shared.save(changes, OnOvertaken::Again).await {
                 Ok(()) => {
                     own.saved();
                     return Ok(outcome);
@@ -492,10 +497,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing of the application runs under these locks.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-/// How often a transaction is made again, each time because somebody else was faster: far more than dozens of writers
-/// need that each have their turn.
-const MAX_RUNS: u32 = 256;
 
 #[cfg(test)]
 mod tests {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use engineio::IsSecure;
-use http::{HeaderMap, HeaderValue, Request, header, uri::Scheme};
+use http::{Extensions, HeaderMap, HeaderValue, Request, Uri, header, uri::Scheme};
 use socketio::Socket;
 use tokio::time::Instant;
 
@@ -109,10 +109,10 @@ impl Sessions {
 
     pub(crate) fn new(config: Config, store: Box<dyn ErasedStore>) -> Self {
         let inner = Inner {
-            config,
             store,
             live: Arc::default(),
-            tickets: Tickets::default(),
+            tickets: Tickets::new(config.max_tickets),
+            config,
             started: Instant::now(),
             watched: OnceLock::new(),
         };
@@ -129,10 +129,19 @@ impl Sessions {
     ///
     /// [`SessionError::Store`]. Do not go on without a session then: the browser may well have one.
     pub async fn open<B>(&self, request: &Request<B>) -> Result<Session, SessionError> {
-        let ended_here = request.extensions().get().is_some_and(|IsSecure(secure)| *secure);
-        let tls = ended_here || request.uri().scheme() == Some(&Scheme::HTTPS);
-        let (path, headers) = (request.uri().path(), request.headers());
-        self.open_with(&RequestFacts::new(path, headers, tls, self.inner.config.trust_proxy)).await
+        self.open_with(&self.facts(request.uri(), request.headers(), request.extensions())).await
+    }
+
+    /// What the parts of a request tell of it.
+    pub(crate) fn facts<'a>(
+        &self,
+        uri: &'a Uri,
+        headers: &'a HeaderMap,
+        extensions: &Extensions,
+    ) -> RequestFacts<'a> {
+        let ended_here = extensions.get().is_some_and(|IsSecure(secure)| *secure);
+        let tls = ended_here || uri.scheme() == Some(&Scheme::HTTPS);
+        RequestFacts::new(uri.path(), headers, tls, self.inner.config.trust_proxy)
     }
 
     /// The same, of a request about which everything is known.

@@ -3,22 +3,24 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::{Duration, SystemTime},
 };
 
-use socketio::{Socket, WeakSocket};
-use tokio::task::JoinError;
+use socketio::Socket;
 
 use crate::{
     CookieState, Lifetime, Sid, StoreError, Stored,
+    attached::Sockets,
     changes::Changes,
+    contention::Contention,
     policy::OnEnd,
     session::{Failure, SessionError},
     sessions::Inner,
     state::{Failed, Fate, OnOvertaken, Standing, State, Write},
     store::{Created, Replaced},
+    to_the_end::to_the_end,
 };
 
 /// What all handles of a session share.
@@ -27,14 +29,12 @@ pub(crate) struct Shared {
     pub(crate) inner: Arc<Inner>,
     state: Mutex<State>,
     /// Held while the store is asked, so that this process never conflicts with itself.
-    turn: tokio::sync::Mutex<()>,
+    turn: tokio::sync::Mutex<Contention>,
     /// When it was read and touched last, in milliseconds of [`Inner::now`].
     loaded: AtomicU64,
     touched: AtomicU64,
-    /// How often in a row somebody else was faster.
-    conflicts: AtomicU32,
     /// The sockets of the session in this process.
-    sockets: Mutex<Vec<WeakSocket>>,
+    sockets: Mutex<Sockets>,
 }
 
 /// Why changes were not stored.
@@ -69,7 +69,6 @@ impl Shared {
             turn: tokio::sync::Mutex::default(),
             loaded: AtomicU64::new(now),
             touched: AtomicU64::new(0),
-            conflicts: AtomicU32::new(0),
             sockets: Mutex::default(),
             inner: Arc::clone(inner),
         }
@@ -113,15 +112,15 @@ impl Shared {
             // Others' changes are in the write, too, and what a store was told cannot be taken back.
             let shared = Arc::clone(self);
             to_the_end(async move {
-                let _turn = shared.turn.lock().await;
-                shared.write().await;
+                let mut turn = shared.turn.lock().await;
+                shared.write(&mut turn).await;
             })
             .await;
         }
     }
 
     /// Stores all that is pending: compare and swap, again and again. The caller has the turn.
-    async fn write(&self) {
+    async fn write(&self, contention: &mut Contention) {
         let config = &self.inner.config;
         for attempt in 0..MAX_ATTEMPTS {
             let extend = !config.fixed_lifetime;
@@ -134,7 +133,7 @@ impl Shared {
             let Write { seen, record, lifetime, .. } = &write;
             match self.inner.store.replace(&self.sid, seen, record, *lifetime).await {
                 Ok(Replaced::Done) => {
-                    self.conflicts.store(0, Ordering::Relaxed);
+                    contention.won();
                     let (old, new) = (seen.clone(), record.clone());
                     self.state().written(write);
                     self.note_touch();
@@ -146,7 +145,11 @@ impl Shared {
                         self.state().not_written(&write, &Failure::Conflict);
                     }
                     // Also for changes that are made again, outside of this loop.
-                    Ok(()) => back_off(self.conflicts.fetch_add(1, Ordering::Relaxed)).await,
+                    Ok(()) => {
+                        if let Some(wait) = contention.lost(self.inner.now()) {
+                            tokio::time::sleep(wait).await;
+                        }
+                    }
                     Err(error) => return self.state().not_written(&write, &Failure::from(error)),
                 },
                 Err(error) => return self.state().not_written(&write, &Failure::from(error)),
@@ -286,9 +289,8 @@ impl Shared {
     pub(crate) fn attach(&self, socket: &Socket) {
         {
             let mut sockets = lock(&self.sockets);
-            sockets.retain(|other| other.upgrade().is_some_and(|other| other.is_connected()));
-            sockets.reserve_exact(1);
-            sockets.push(socket.downgrade());
+            sockets.retain(Socket::is_connected);
+            sockets.add(socket);
         }
         if self.state().standing() == Standing::Gone {
             self.end_sockets();
@@ -296,12 +298,12 @@ impl Shared {
     }
 
     pub(crate) fn detach(&self, socket: &Socket) {
-        lock(&self.sockets).retain(|other| other.upgrade().is_some_and(|other| other.id() != socket.id()));
+        lock(&self.sockets).retain(|other| other.id() != socket.id());
     }
 
     /// The sockets of it that are connected here.
     pub(crate) fn sockets(&self) -> Vec<Socket> {
-        lock(&self.sockets).iter().filter_map(WeakSocket::upgrade).collect()
+        lock(&self.sockets).iter().collect()
     }
 
     /// Whether a socket of it is connected here.
@@ -332,7 +334,7 @@ impl Shared {
             if let OnEnd::Disconnect { grace } | OnEnd::Reconnect { grace } = on_end {
                 tokio::time::sleep(grace).await;
             }
-            for socket in sockets.iter().filter_map(WeakSocket::upgrade) {
+            for socket in sockets.iter() {
                 match &on_end {
                     OnEnd::Callback(callback) => callback(&socket),
                     OnEnd::Disconnect { .. } => socket.disconnect_connection(),
@@ -366,28 +368,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Does something of which no half must be done, even if nobody waits for it any more: requests and events are given up
-/// when their clients are gone.
-async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
-    match tokio::spawn(work).await.map_err(JoinError::try_into_panic) {
-        Ok(output) => output,
-        Err(Ok(panic)) => std::panic::resume_unwind(panic),
-        // The runtime ends, and this with it.
-        Err(Err(_)) => std::future::pending().await,
+/// With the waits in between more than a second: time for dozens of others to have their turn.
+pub(crate) const MAX_ATTEMPTS: u32 = 512;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One for each session that has a socket: with its text and what a socket keeps of it, less than 1,000 bytes.
+    #[test]
+    fn an_idle_session_is_small() {
+        assert!(size_of::<Shared>() <= 152, "{}", size_of::<Shared>());
     }
 }
-
-/// The first retry is immediate. Later ones wait at random, so that processes that got in each other's way do not do so
-/// again, and every other one does not, as it knows the newest state.
-async fn back_off(conflicts: u32) {
-    if conflicts % 2 == 1 {
-        let longest = (1 << conflicts.div_ceil(2).min(16)).min(LONGEST_BACK_OFF);
-        tokio::time::sleep(Duration::from_millis(rand::random_range(1..=longest))).await;
-    }
-}
-
-/// With the waits in between about a tenth of a second: time for dozens of others to have their turn.
-const MAX_ATTEMPTS: u32 = 24;
-
-/// Milliseconds; many times what a write takes.
-const LONGEST_BACK_OFF: u64 = 16;

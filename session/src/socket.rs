@@ -139,6 +139,6 @@ fn namespace() -> Namespace {
             Attached::of(socket.handshake()).shared.detach(&socket);
             std::future::ready(())
         })
-        .event_middleware(|socket, event, next| around_event(&socket, event, next))
+        .event_scope(around_event)
         .lifecycle_middleware(around_occasion)
 }

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use crate::{
     CookieState, Lifetime, Record, Stored,
-    changes::Changes,
+    changes::{Changes, is_unchanged},
     policy::OnConflict,
     session::{Failure, SessionError},
 };
@@ -132,6 +132,11 @@ impl State {
         self.pending().iter().fold(self.record(), merge)
     }
 
+    /// The same, and the text if that is all there is to it.
+    pub(crate) fn snapshot(&self, policy: &OnConflict) -> (Record, Option<Stored>) {
+        (self.current(policy), self.pending().is_empty().then(|| self.text.clone()))
+    }
+
     fn record(&self) -> Record {
         self.text.record().expect("what cannot be read is not taken over")
     }
@@ -167,7 +172,11 @@ impl State {
         on_conflict: OnOvertaken,
         policy: &OnConflict,
     ) -> Option<u32> {
-        if on_conflict == OnOvertaken::Again && !changes.are_of(&self.current(policy)) {
+        let are_newest = || {
+            self.pending().is_empty() && changes.record_of(&self.text).is_some()
+                || changes.are_of(&self.current(policy))
+        };
+        if on_conflict == OnOvertaken::Again && !are_newest() {
             return None;
         }
         let id = self.next;
@@ -202,14 +211,15 @@ impl State {
     /// Plans the write of all that is pending; `None` if there is nothing to be written. `extend`: the session lives
     /// its whole age again.
     pub(crate) fn write(&mut self, policy: &OnConflict, extend: bool, now: SystemTime) -> Option<Write> {
-        let before = self.record();
+        let known = self.pending().first().and_then(|first| first.changes.record_of(&self.text)).cloned();
+        let before = known.unwrap_or_else(|| self.record());
         let mut record = self.merge_pending(&before, policy);
         let batch = self.ids(|_| true);
         if batch.is_empty() {
             return None;
         }
         let has_age_of_its_own = !before.cookie.same_lifetime(&record.cookie);
-        if Changes::between(before, record.clone()).is_empty() {
+        if is_unchanged(&before, &record) {
             self.settle(&batch);
             return None;
         }
@@ -412,6 +422,33 @@ mod tests {
         assert!(matches!(state.fate(merged), Fate::Pending));
         assert_eq!(values(&state), [("n".into(), 5), ("a".into(), 2), ("b".into(), 1)]);
         assert!(!state.rebase(text(&[("n", 5), ("a", 1), ("b", 1)])));
+    }
+
+    /// That it is known what a text says spares reading it, and makes nobody newer than he is.
+    #[test]
+    fn what_was_read_from_an_old_text_is_made_again() {
+        let mut state = State::stored(text(&[("n", 1), ("a", 1)]));
+        let made = |state: &State, value: u8| {
+            let (before, text) = state.snapshot(&MINE);
+            let mut record = before.clone();
+            record.values.insert("n", &value).unwrap();
+            Changes::between(before, record).read_from(text)
+        };
+        let (stale, beside) = (made(&state, 2), made(&state, 2));
+        state.rebase(text(&[("n", 5), ("a", 1)]));
+        assert_eq!(state.push(stale, OnOvertaken::Again, &MINE), None);
+        let first = made(&state, 6);
+        state.push(first, OnOvertaken::Again, &MINE).unwrap();
+        let second = made(&state, 7);
+        state.push(second, OnOvertaken::Again, &MINE).unwrap();
+        assert_eq!(state.push(beside, OnOvertaken::Again, &MINE), None);
+        let write = state.write(&MINE, true, UNIX_EPOCH).unwrap();
+        assert_eq!(write.record, text(&[("n", 7), ("a", 1)]));
+        state.rebase(text(&[("n", 8), ("a", 2)]));
+        let late = made(&state, 9);
+        state.push(late, OnOvertaken::Again, &MINE).unwrap();
+        let write = state.write(&MINE, true, UNIX_EPOCH).unwrap();
+        assert_eq!((write.seen, write.record), (text(&[("n", 8), ("a", 2)]), text(&[("n", 9), ("a", 2)])));
     }
 
     #[test]

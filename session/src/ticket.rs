@@ -48,8 +48,10 @@ impl fmt::Debug for Ticket {
 }
 
 /// Tickets that were not claimed yet.
-#[derive(Default)]
-pub(crate) struct Tickets(Mutex<HashMap<String, Claim>>);
+pub(crate) struct Tickets {
+    limit: usize,
+    claims: Mutex<HashMap<String, Claim>>,
+}
 
 struct Claim {
     /// Whose cookie is to be replaced.
@@ -75,12 +77,13 @@ impl Drop for Claimed<'_> {
 }
 
 impl Tickets {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { limit, claims: Mutex::default() }
+    }
+
     fn issue(&self, holder: Arc<Shared>, successor: Option<Arc<Shared>>, now: Instant) -> Option<String> {
         let mut claims = self.claims();
-        if claims.len() >= MAX_TICKETS {
-            claims.retain(|_, claim| claim.deadline > now);
-        }
-        if claims.len() >= MAX_TICKETS {
+        if claims.len() >= self.limit {
             return None;
         }
         let name = Sid::generate().as_str().to_owned();
@@ -103,7 +106,7 @@ impl Tickets {
     }
 
     fn claims(&self) -> MutexGuard<'_, HashMap<String, Claim>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -113,8 +116,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`SessionError::Gone`], [`SessionError::Unannounced`], and [`SessionError::Conflict`] where thousands of tickets
-    /// wait to be claimed.
+    /// [`SessionError::Gone`], [`SessionError::Unannounced`] and [`SessionError::Tickets`].
     pub fn ticket(&self) -> Result<Ticket, SessionError> {
         let shared = self.shared();
         shared.require_stored()?;
@@ -165,19 +167,21 @@ impl crate::sessions::Inner {
         successor: Option<Arc<Shared>>,
     ) -> Result<Ticket, SessionError> {
         let name = self.tickets.issue(Arc::clone(holder), successor, Instant::now());
-        let name = name.ok_or(SessionError::Conflict)?;
+        let name = name.ok_or(SessionError::Tickets)?;
         let ticket = Ticket(format!("{}?ticket={name}", self.config.refresh_path));
         let inner = Arc::downgrade(self);
         tokio::spawn(async move {
             tokio::time::sleep(LIFETIME).await;
             let claim = inner.upgrade().and_then(|inner| inner.tickets.expire(&name));
-            if let Some(Claim { holder, successor: Some(_), .. }) = claim
-                && let Err(error) = holder.destroy().await
-            {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "a replaced session could not be ended"
-                );
+            let Some(Claim { holder, successor: Some(successor), .. }) = claim else { return };
+            // Nobody has the successor's cookie, and nobody will get it.
+            for session in [holder, successor] {
+                if let Err(error) = session.destroy().await {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "a replaced session could not be ended"
+                    );
+                }
             }
         });
         Ok(ticket)
@@ -243,6 +247,3 @@ impl Sessions {
 
 /// Time for a slow page to make one request.
 const LIFETIME: Duration = Duration::from_secs(60);
-
-/// Far more than there are logins a minute, and a few megabytes.
-const MAX_TICKETS: usize = 10_000;

@@ -184,7 +184,7 @@ pub struct IncomingEvent {
 }
 
 /// The same as long as its text is lent.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct EventRef<'a> {
     pub(crate) id: Option<AckId>,
     pub(crate) name: &'a str,

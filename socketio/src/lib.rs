@@ -84,10 +84,10 @@ pub use msgpack::{MsgPackError, MsgPackParser};
 pub use parser::{Parser, ParserDecoder};
 pub use reply::{Ack, Acknowledge, Answer, Reply};
 pub use server::{
-    AckSink, AckStream, Answers, Broadcast, Emitter, Fetched, HandshakeInfo, IntoRooms, LimitExceeded,
-    Namespace, NamespaceHandle, NamespaceRequest, Next, Once, OnceError, RemoteSocket, Room, RoomEvent,
-    Server, ServerAnswers, ServerBuilder, ServerEmitError, Socket, SocketAnswer, SocketInfo, Target,
-    WeakSocket,
+    AckSink, AckStream, Answers, Broadcast, Caller, Emitter, EventRun, Fetched, HandshakeInfo, IntoRooms,
+    LimitExceeded, Namespace, NamespaceHandle, NamespaceRequest, Next, Once, OnceError, RemoteSocket, Room,
+    RoomEvent, Server, ServerAnswers, ServerBuilder, ServerEmitError, Socket, SocketAnswer, SocketInfo,
+    Target, WeakSocket,
 };
 
 #[doc = include_str!("node.md")]

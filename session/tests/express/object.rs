@@ -53,6 +53,11 @@ async fn is_empty_if_store_is_disconnected_and_there_again_when_it_reconnects() 
     assert_eq!(cautious.get("/", first.cookie()).await.status, StatusCode::SERVICE_UNAVAILABLE);
     open.get("/", first.cookie()).await.says("hits: 1").no_cookie();
     store.is_well();
+    // It fails only when the page has been made.
+    store.fails("replace");
+    assert_eq!(cautious.get("/", first.cookie()).await.status, StatusCode::SERVICE_UNAVAILABLE);
+    open.get("/", first.cookie()).await.says("hits: 2").no_cookie();
+    store.is_well();
     assert_eq!(open.get("/", first.cookie()).await.says("hits: 2").sid(), first.sid());
 }
 

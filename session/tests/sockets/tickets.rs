@@ -97,7 +97,7 @@ async fn a_ticket_ends_after_a_minute_and_the_old_session_with_it() {
     tokio::time::sleep(Duration::from_secs(59)).await;
     assert!(scene.store.stored(&scene.sid).await.is_some());
     tokio::time::sleep(Duration::from_secs(2)).await;
-    assert!(scene.store.stored(&scene.sid).await.is_none());
+    assert_eq!(scene.store.len(), 0, "nor is there a new one that nobody can come to");
     assert_eq!(claim(&scene, &path, &[("cookie", &scene.cookie)]).await.status, 403);
 
     let scene = Scene::with(|sessions| sessions, root()).await;
@@ -105,6 +105,25 @@ async fn a_ticket_ends_after_a_minute_and_the_old_session_with_it() {
     tokio::time::sleep(Duration::from_secs(61)).await;
     assert_eq!(claim(&scene, &path, &[("cookie", &scene.cookie)]).await.status, 403);
     scene.site.get("/", &scene.cookie).await.says("ann");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_wait_than_may() {
+    let scene = Scene::with(|sessions| sessions.max_tickets(2), root()).await;
+    ticket(&scene, "refresh").await;
+    let path = ticket(&scene, "login").await;
+    let mut client = scene.join().await;
+    for event in ["refresh", "login"] {
+        assert!(client.ask(event, "bob").await.contains("too many tickets"), "{event}");
+    }
+    assert_eq!(scene.store.len(), 2, "what was refused leaves no session behind");
+    assert_eq!(claim(&scene, &path, &[("cookie", &scene.cookie)]).await.status, 204);
+    assert_eq!(scene.store.len(), 1);
+
+    let scene = Scene::with(|sessions| sessions.max_tickets(1), root()).await;
+    ticket(&scene, "refresh").await;
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    ticket(&scene, "refresh").await;
 }
 
 #[tokio::test(start_paused = true)]

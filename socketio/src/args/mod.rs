@@ -38,7 +38,7 @@ pub struct Arguments {
 }
 
 /// The same, of somebody else.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct ArgumentsRef<'a> {
     json: &'a str,
     first: usize,

@@ -50,15 +50,18 @@ pub(super) struct Call<'a> {
     pub(super) arguments: ArgumentsRef<'a>,
 }
 
-/// Who is to be answered, if anybody: a handle to the socket that nobody needs costs more than it seems.
-struct Caller(Option<(Socket, AckId)>);
+/// Who is to be answered, if anybody.
+#[derive(Debug)]
+// A handle to the socket that nobody needs costs more than it seems.
+pub struct Caller(Option<(Socket, AckId)>);
 
 impl Caller {
-    fn new(socket: &Socket, id: Option<AckId>) -> Self {
+    pub(super) fn new(socket: &Socket, id: Option<AckId>) -> Self {
         Self(id.map(|id| (socket.clone(), id)))
     }
 
-    fn acknowledge(&self) -> Acknowledge<'_> {
+    /// How to answer.
+    pub fn acknowledge(&self) -> Acknowledge<'_> {
         self.0.as_ref().map_or(Acknowledge(None), |(socket, id)| socket.acknowledge_for(Some(*id)))
     }
 
@@ -161,6 +164,7 @@ impl std::fmt::Debug for Next {
 }
 
 /// An event on its way to the handlers.
+#[derive(Debug)]
 pub(super) enum Arrived<'a> {
     /// Those who only look at it, as most do, spare the copy.
     Lent(EventRef<'a>),

@@ -8,20 +8,21 @@ use super::{
         ServerHandler, event_handler, event_middleware, fallback, server_handler,
     },
     rooms::RoomEvent,
+    scope::{EventRun, EventScope},
     socket::Socket,
 };
 use crate::{
     connection::IncomingEvent,
     error::{DisconnectReason, EventError, EventFailure, Refusal},
     event::{EventName, OutgoingEvent, is_reserved},
-    reply::Reply,
+    reply::{Answer, Reply},
 };
 use futures_util::future::BoxFuture;
 use http::Extensions;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use std::{collections::HashMap, fmt};
+use std::{collections::HashMap, fmt, task::Context};
 
 /// What happens in a namespace: who may join, and what handles its events.
 ///
@@ -32,7 +33,7 @@ use std::{collections::HashMap, fmt};
 /// # The way of an event
 ///
 /// ```text
-/// on_any -> event_middleware -> on (all of the name) or fallback
+/// on_any -> event_scope -> event_middleware -> on (all of the name) or fallback
 ///                  <- Answer <-
 /// ```
 #[derive(Default)]
@@ -47,6 +48,7 @@ pub struct Namespace {
     pub(super) on_room: Vec<RoomHook>,
     pub(super) on_any: Vec<CatchAll>,
     pub(super) on_any_outgoing: Vec<OutgoingHook>,
+    pub(super) event_scopes: Vec<EventScope>,
     pub(super) event_middleware: Vec<EventMiddleware>,
     pub(super) lifecycle_middleware: Vec<LifecycleMiddleware>,
     pub(super) handlers: FxHashMap<Box<str>, Vec<EventHandler>>,
@@ -258,6 +260,32 @@ impl Namespace {
         self
     }
 
+    /// Surrounds the middleware and the handlers of all events, for what has to know only when they begin and end: where
+    /// they do not wait, this takes no memory, and the event is not copied. `scope` [begins](EventRun::begin) the run and
+    /// returns what that returns, or does more. What is left of a run that waits may be wrapped.
+    ///
+    /// ```
+    /// use socketio::Namespace;
+    /// use std::time::Instant;
+    ///
+    /// let namespace = Namespace::new().event_scope(|run, cx| {
+    ///     let start = Instant::now();
+    ///     let begun = run.begin(cx);
+    ///     println!("ran without a break for {:?}", start.elapsed());
+    ///     begun
+    /// });
+    /// ```
+    pub fn event_scope(
+        mut self,
+        scope: impl Fn(EventRun<'_>, &mut Context<'_>) -> Result<Answer, BoxFuture<'static, Answer>>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        self.event_scopes.push(Box::new(scope));
+        self
+    }
+
     /// Wraps what [`on_connect`](Self::on_connect), [`on_upgrade`](Self::on_upgrade) and
     /// [`on_disconnect`](Self::on_disconnect) run, all handlers of one occasion together: to act when they have ended.
     /// An error goes to [`on_error`](Self::on_error). If nothing is to be run, neither is this.
@@ -379,6 +407,7 @@ impl Namespace {
         prepend(base.on_room, &mut self.on_room);
         prepend(base.on_any, &mut self.on_any);
         prepend(base.on_any_outgoing, &mut self.on_any_outgoing);
+        prepend(base.event_scopes, &mut self.event_scopes);
         prepend(base.event_middleware, &mut self.event_middleware);
         prepend(base.lifecycle_middleware, &mut self.lifecycle_middleware);
         for (name, handlers) in base.handlers {

@@ -2,8 +2,9 @@
 
 use super::{
     admission::Admitted,
-    handler::{Arrived, ConnectHandler, start},
+    handler::{Arrived, ConnectHandler},
     namespace::Namespace,
+    scope::EventRun,
     socket::Socket,
     turns::Turn,
 };
@@ -116,7 +117,7 @@ impl Task {
         Self::all(socket, "catch-all", runs)
     }
 
-    /// Starts the handlers of an event, and the middleware around them: runs them up to where they first wait.
+    /// Starts the handlers of an event, and what is around them: runs them up to where they first wait.
     pub(super) fn start_event(
         socket: &Socket,
         name: &str,
@@ -124,14 +125,11 @@ impl Task {
         cx: &mut Context<'_>,
     ) -> Result<Answer, Self> {
         let id = event.borrowed().id;
-        let polled = catch_unwind(AssertUnwindSafe(|| {
-            let mut answer = start(socket, event);
-            match answer.as_mut().poll(cx) {
-                Poll::Ready(answer) => Ok(answer),
-                Poll::Pending => Err(answer),
-            }
+        let begun = catch_unwind(AssertUnwindSafe(|| {
+            let mut event = Some(event);
+            EventRun::new(socket, &mut event).begin(cx)
         }));
-        match polled {
+        match begun {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(answer)) => {
                 Err(Self(Run::Event { socket: socket.clone(), name: name.into(), id, answer }))

@@ -1,0 +1,81 @@
+//! What surrounds all that an event runs, and costs next to nothing where it has nothing to do.
+
+use super::{
+    handler::{Arrived, Caller, start},
+    socket::Socket,
+};
+use crate::reply::Answer;
+use futures_util::{
+    FutureExt as _,
+    future::{BoxFuture, lazy},
+};
+use std::task::{Context, Poll};
+
+/// Runs an event up to where it first waits: its answer, or what is left.
+pub(super) type EventScope =
+    Box<dyn Fn(EventRun<'_>, &mut Context<'_>) -> Result<Answer, BoxFuture<'static, Answer>> + Send + Sync>;
+
+/// All that an event runs, middleware and handlers, not begun yet. See
+/// [`Namespace::event_scope`](crate::Namespace::event_scope).
+#[derive(Debug)]
+#[must_use = "an event that is not run has no answer"]
+pub struct EventRun<'a> {
+    socket: &'a Socket,
+    /// There, until it begins; lent, as it is large.
+    event: &'a mut Option<Arrived<'a>>,
+    /// How many scopes it has entered.
+    at: usize,
+}
+
+impl<'a> EventRun<'a> {
+    pub(super) fn new(socket: &'a Socket, event: &'a mut Option<Arrived<'a>>) -> Self {
+        Self { socket, event, at: 0 }
+    }
+
+    /// The socket that the event has come to.
+    pub fn socket(&self) -> &'a Socket {
+        self.socket
+    }
+
+    /// Who waits for an answer.
+    pub fn caller(&self) -> Caller {
+        Caller::new(self.socket, self.event.as_ref().and_then(|event| event.borrowed().id))
+    }
+
+    /// Runs it up to where it first waits.
+    ///
+    /// # Errors
+    ///
+    /// What is left, if it has to wait.
+    pub fn begin(self, cx: &mut Context<'_>) -> Result<Answer, BoxFuture<'static, Answer>> {
+        let Self { socket, event, at } = self;
+        if let Some(scope) = socket.live().blueprint.event_scopes.get(at) {
+            return scope(Self { socket, event, at: at + 1 }, cx);
+        }
+        let Some(event) = event.take() else { return Ok(Answer::default()) };
+        let mut run = start(socket, event);
+        match run.poll_unpin(cx) {
+            Poll::Ready(answer) => Ok(answer),
+            Poll::Pending => Err(run),
+        }
+    }
+
+    /// Runs it later: from the first poll on, unless the socket is gone by then.
+    pub fn later(self) -> BoxFuture<'static, Answer> {
+        let Self { socket, event, at } = self;
+        let (socket, event) = (socket.clone(), event.take().map(Arrived::into_owned));
+        Box::pin(async move {
+            if !socket.is_connected() {
+                return Answer::default();
+            }
+            let begun = lazy(|cx| {
+                let mut event = event.map(Arrived::Whole);
+                EventRun { socket: &socket, event: &mut event, at }.begin(cx)
+            });
+            match begun.await {
+                Ok(answer) => answer,
+                Err(rest) => rest.await,
+            }
+        })
+    }
+}
