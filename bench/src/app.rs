@@ -18,12 +18,24 @@ pub enum Flavor {
     Heartbeats,
 }
 
-/// Serves for ever on a thread of its own making; `ready` hears of the listener first.
-pub fn serve(flavor: Flavor, ready: impl FnOnce(&TcpListener)) -> io::Result<()> {
+/// Serves on this thread until `end`; `ready` hears of the listener first.
+///
+/// # Errors
+///
+/// The listener cannot be made, or fails for good.
+pub fn serve(
+    flavor: Flavor,
+    ready: impl FnOnce(&TcpListener),
+    end: impl Future<Output = ()>,
+) -> io::Result<()> {
     runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         ready(&listener);
-        build(flavor).serve(listener).await
+        let server = build(flavor);
+        tokio::select! {
+            result = server.serve(listener) => result,
+            () = end => Ok(()),
+        }
     })
 }
 

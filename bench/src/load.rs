@@ -159,14 +159,28 @@ fn join() -> Vec<u8> {
     masked(TEXT, b"40")
 }
 
-/// A socket over a WebSocket. Does not allocate.
+/// A socket over a WebSocket. Does not allocate, unless it is pinged.
 fn socket(peer: &Peer, join: &[u8]) -> Client {
     let mut client = Client::connect(peer.address());
     client.send(UPGRADE);
-    client.read_until(|bytes| bytes.ends_with(b"}"));
+    until_object(&mut client);
     client.send(join);
-    client.read_until(|bytes| bytes.ends_with(b"}"));
+    until_object(&mut client);
     client
+}
+
+/// Waits for what ends with an object, and answers a ping that comes before or behind it.
+fn until_object(client: &mut Client) {
+    let ping = [0x80 | TEXT, 1, b'2'];
+    loop {
+        let received = client.read_until(|bytes| bytes.ends_with(b"}") || bytes.ends_with(&ping));
+        if received.as_bytes().ends_with(&ping) {
+            client.send(&masked(TEXT, b"3"));
+        }
+        if received.as_bytes().contains(&b'}') {
+            return;
+        }
+    }
 }
 
 fn polling(peer: &Peer) -> Kind {
