@@ -58,7 +58,14 @@ const SCENARIOS: &[Scenario] = &[
 /// As an argument: be the server that is counted.
 const SERVE: &str = "serve";
 
-fn main() -> io::Result<ExitCode> {
+fn main() -> ExitCode {
+    run().unwrap_or_else(|error| {
+        eprintln!("{error}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run() -> io::Result<ExitCode> {
     let mut arguments: Vec<_> = env::args().skip(1).collect();
     if arguments == [SERVE] {
         return serve().map(|()| ExitCode::SUCCESS);
