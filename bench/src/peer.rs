@@ -1,6 +1,11 @@
 //! The server as its clients see it: where it listens, and whether it sleeps.
 
-use std::{fs::File, net::SocketAddr, os::unix::fs::FileExt, thread};
+use std::{
+    fs::File,
+    io::{Read, Seek},
+    net::SocketAddr,
+    thread,
+};
 
 /// A server with one thread.
 pub struct Peer {
@@ -25,7 +30,9 @@ impl Peer {
     pub fn until_asleep(&self) {
         let mut text = [0; 512];
         loop {
-            let read = self.status.read_at(&mut text, 0).expect("the server runs");
+            let mut status = &self.status;
+            status.rewind().expect("it is no pipe");
+            let read = status.read(&mut text).expect("the server runs");
             // The name before the state is in parentheses, and may hold some.
             let state = text[..read].iter().rposition(|&byte| byte == b')').and_then(|at| text.get(at + 2));
             if state == Some(&b'S') {
