@@ -94,7 +94,9 @@ fn count(peer: Peer, case: &Case, wrong: &mut Vec<String>) -> f64 {
     let mut load = Load::start(peer, case.work);
     let each = count::blocks(&mut load, case.steps) as f64 / f64::from(case.steps);
     println!("{:<40}{each:>8.2}", case.name);
-    let differs = (each - case.allocations_per_step).abs() > TOLERANCE;
+    let change = each - case.allocations_per_step;
+    // An optimizing compiler leaves some out.
+    let differs = change > TOLERANCE || (cfg!(debug_assertions) && change < -TOLERANCE);
     if differs || env::var("ALLOCATIONS_OF").is_ok_and(|name| case.name.contains(&name)) {
         let sites = sites::table(&count::profile(&mut load, case.steps), case.steps);
         println!("{sites}");
