@@ -159,13 +159,16 @@ fn join() -> Vec<u8> {
     masked(TEXT, b"40")
 }
 
-/// A socket over a WebSocket. Does not allocate, unless it is pinged.
+/// A socket over a WebSocket, whose server sleeps between its requests, too. Does not allocate, unless it is pinged.
 fn socket(peer: &Peer, join: &[u8]) -> Client {
     let mut client = Client::connect(peer.address());
+    peer.until_asleep();
     client.send(UPGRADE);
     until_object(&mut client);
+    peer.until_asleep();
     client.send(join);
     until_object(&mut client);
+    peer.until_asleep();
     client
 }
 
