@@ -57,6 +57,8 @@ const SCENARIOS: &[Scenario] = &[
 
 /// As an argument: be the server that is counted.
 const SERVE: &str = "serve";
+/// As an argument: say what the processor can do.
+const FEATURES: &str = "features";
 
 fn main() -> ExitCode {
     run().unwrap_or_else(|error| {
@@ -69,6 +71,10 @@ fn run() -> io::Result<ExitCode> {
     let mut arguments: Vec<_> = env::args().skip(1).collect();
     if arguments == [SERVE] {
         return serve().map(|()| ExitCode::SUCCESS);
+    }
+    if arguments == [FEATURES] {
+        println!("{}", features());
+        return Ok(ExitCode::SUCCESS);
     }
     if cfg!(debug_assertions) {
         eprintln!(
@@ -88,13 +94,16 @@ fn count(wanted: impl Fn(&str) -> bool, update: bool) -> io::Result<ExitCode> {
     let mut found = Numbers::default();
     let mut worse = false;
     for scenario in SCENARIOS.iter().filter(|scenario| wanted(scenario.name)) {
-        let short = callgrind::run(scenario.work, scenario.steps)?;
-        let long = callgrind::run(scenario.work, 6 * scenario.steps)?;
-        let messages = 5 * scenario.steps * scenario.units;
-        let each = (long.instructions - short.instructions) / u64::from(messages);
         let known = committed.instructions.get(scenario.name).copied();
-        let change = known.map(|known| each as f64 / known as f64 - 1.0);
-        let verdict = match change {
+        let change = |each: u64| known.map(|known| each as f64 / known as f64 - 1.0);
+        let mut each = measure(scenario)?;
+        // One in a hundred runs is off, for reasons of its own.
+        if update || change(each).is_some_and(|change| change.abs() > TOLERANCE) {
+            let mut three = [each, measure(scenario)?, measure(scenario)?];
+            three.sort_unstable();
+            each = three[1];
+        }
+        let verdict = match change(each) {
             None => "not known before".to_owned(),
             Some(change) if change > TOLERANCE => format!("{:+.1} %: worse", 100.0 * change),
             Some(change) if change < -TOLERANCE => {
@@ -102,10 +111,9 @@ fn count(wanted: impl Fn(&str) -> bool, update: bool) -> io::Result<ExitCode> {
             }
             Some(change) => format!("{:+.1} %", 100.0 * change),
         };
-        worse |= change.is_some_and(|change| change > TOLERANCE);
+        worse |= change(each).is_some_and(|change| change > TOLERANCE);
         println!("{:<34}{each:>8}  {verdict}", scenario.name);
         found.instructions.insert(scenario.name.to_owned(), each);
-        found.features = long.features;
     }
     found.look_around()?;
     for (what, was, is) in committed.differences(&found) {
@@ -120,6 +128,14 @@ fn count(wanted: impl Fn(&str) -> bool, update: bool) -> io::Result<ExitCode> {
     Ok(if worse { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
+/// What each unit takes: the difference between two runs, so that start and end do not count.
+fn measure(scenario: &Scenario) -> io::Result<u64> {
+    let short = callgrind::run(scenario.work, scenario.steps)?;
+    let long = callgrind::run(scenario.work, 6 * scenario.steps)?;
+    let units = 5 * scenario.steps * scenario.units;
+    Ok(long.saturating_sub(short) / u64::from(units))
+}
+
 /// Serves until the standard input ends.
 fn serve() -> io::Result<()> {
     let (end, ended) = oneshot::channel::<()>();
@@ -129,7 +145,7 @@ fn serve() -> io::Result<()> {
     });
     let tell = |listener: &tokio::net::TcpListener| {
         let address = listener.local_addr().expect("it is bound");
-        println!("{address} {}", features());
+        println!("{address}");
         io::stdout().flush().ok();
     };
     app::serve(Flavor::Plain, tell, async { drop(ended.await) })

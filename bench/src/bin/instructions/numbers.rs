@@ -1,9 +1,11 @@
 //! The numbers to compare with, and where they are from: compilers, and the processor's features by which the copying and
 //! searching functions are chosen, make for some per cent.
 
-use std::{collections::BTreeMap, fs, io, process::Command};
+use std::{collections::BTreeMap, env, fs, io, process::Command};
 
 use serde::{Deserialize, Serialize};
+
+use crate::FEATURES;
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/instructions.json");
 
@@ -14,7 +16,7 @@ pub(crate) struct Numbers {
     valgrind: String,
     libc: String,
     /// Of the processor, as seen under valgrind.
-    pub(crate) features: String,
+    features: String,
     /// By scenario.
     pub(crate) instructions: BTreeMap<String, u64>,
 }
@@ -39,9 +41,13 @@ impl Numbers {
 
     /// Notes what the numbers depend on.
     pub(crate) fn look_around(&mut self) -> io::Result<()> {
-        self.rustc = first_line("rustc", "--version")?;
-        self.valgrind = first_line("valgrind", "--version")?;
-        self.libc = first_line("getconf", "GNU_LIBC_VERSION").unwrap_or_default();
+        self.rustc = first_line("rustc", &["--version"])?;
+        self.valgrind = first_line("valgrind", &["--version"])?;
+        self.libc = first_line("getconf", &["GNU_LIBC_VERSION"]).unwrap_or_default();
+        // Valgrind is a processor of its own.
+        let this = env::current_exe()?;
+        self.features =
+            first_line("valgrind", &["--tool=none", "--quiet", &this.to_string_lossy(), FEATURES])?;
         Ok(())
     }
 
@@ -61,14 +67,14 @@ impl Numbers {
     }
 }
 
-fn first_line(program: &str, argument: &str) -> io::Result<String> {
-    let output = Command::new(program).arg(argument).output()?;
+fn first_line(program: &str, arguments: &[&str]) -> io::Result<String> {
+    let output = Command::new(program).args(arguments).output()?;
     Ok(String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned())
 }
 
 /// The features that libc, memchr, simdutf8 and sha2 choose by.
 pub(crate) fn features() -> String {
-    let mut names = vec![std::env::consts::ARCH];
+    let mut names = vec![env::consts::ARCH];
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::is_x86_feature_detected;
