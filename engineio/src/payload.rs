@@ -52,11 +52,21 @@ impl Iterator for Decode {
 }
 
 /// Appends a packet to a payload.
-pub fn push(payload: &mut Vec<u8>, packet: &PacketCow<'_>) {
+pub fn push(payload: &mut Vec<u8>, packet: &Packet) {
+    separate(payload);
+    packet.encode_text(payload);
+}
+
+/// Appends a packet that may be borrowed.
+pub(crate) fn push_cow(payload: &mut Vec<u8>, packet: &PacketCow<'_>) {
+    separate(payload);
+    packet.encode_text(payload);
+}
+
+fn separate(payload: &mut Vec<u8>) {
     if !payload.is_empty() {
         payload.push(SEPARATOR);
     }
-    packet.encode_text(payload);
 }
 
 #[cfg(test)]
@@ -91,7 +101,7 @@ mod tests {
             let packets: Vec<_> = texts.into_iter().map(Message::from).chain([bytes.into()])
                 .map(Packet::Message).collect();
             let mut body = Vec::new();
-            packets.iter().for_each(|packet| push(&mut body, &packet.clone().into()));
+            packets.iter().for_each(|packet| push(&mut body, packet));
             let decoded: Result<Vec<_>, _> = decode(body.into()).collect();
             prop_assert_eq!(decoded, Ok(packets));
         }

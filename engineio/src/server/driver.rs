@@ -408,7 +408,7 @@ impl<H: Handler> Core<H> {
         {
             let mut inlet = self.registration.shared.lock();
             while let Some(transmit) = self.state.poll_transmit(Transport::Polling, &mut inlet.outbox) {
-                payload::push(&mut body, &transmit.packet);
+                payload::push_cow(&mut body, &transmit.packet);
                 compress |= transmit.compress;
             }
             self.registration.shared.note_room(&inlet);

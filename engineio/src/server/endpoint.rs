@@ -247,7 +247,7 @@ impl Line {
         let upgrades = upgrades.filter(|&transport| transport == Transport::WebSocket).collect();
         let mut body = Vec::new();
         for packet in first_packets(&server, shared, upgrades) {
-            payload::push(&mut body, &packet.into());
+            payload::push(&mut body, &packet);
         }
         if let Some(cookie) = &config.cookie {
             headers.append(SET_COOKIE, cookie.to_header(shared.sid().as_str()));

@@ -20,7 +20,7 @@ pub fn payload(data: &[u8]) {
 
     let good: Vec<Packet> = decoded.into_iter().flatten().collect();
     let mut encoded = Vec::new();
-    good.iter().for_each(|packet| payload::push(&mut encoded, &packet.clone().into()));
+    good.iter().for_each(|packet| payload::push(&mut encoded, packet));
     if !good.is_empty() {
         let again: Result<Vec<_>, _> = payload::decode(encoded.into()).collect();
         assert_eq!(again, Ok(good));
