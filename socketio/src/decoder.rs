@@ -85,7 +85,9 @@ impl Decoder {
                 if expected == 0 {
                     return Ok(Some(packet));
                 }
-                let partial = Partial { packet, attachments: Vec::new(), expected, bytes: 0 };
+                // So many may have been announced by who sends none.
+                let attachments = Vec::with_capacity(expected.min(MAX_ATTACHMENTS));
+                let partial = Partial { packet, attachments, expected, bytes: 0 };
                 self.partial = Some(Box::new(partial));
                 Ok(None)
             }

@@ -75,7 +75,7 @@ pub fn write_head<'a>(
     let bodiless =
         status.is_informational() || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status);
     if !bodiless {
-        field(out, "content-length", length.to_string().as_bytes());
+        field(out, "content-length", itoa::Buffer::new().format(length).as_bytes());
     }
     out.extend_from_slice(b"\r\n");
     if bodiless || exchange.head_only { 0 } else { length }

@@ -398,7 +398,7 @@ impl Line {
         let exchange = Exchange { date: None, head_only: false, keep_alive: true, version: head.version() };
         let accept = HeaderValue::try_from(accept).expect("base64 is ASCII");
         let fixed = [(&UPGRADE, &HeaderValue::from_static("websocket")), (&SEC_WEBSOCKET_ACCEPT, &accept)];
-        let mut answer = Vec::new();
+        let mut answer = Vec::with_capacity(256);
         http::write_head(
             &mut answer,
             &exchange,

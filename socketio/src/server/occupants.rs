@@ -36,6 +36,13 @@ impl<S> Occupants<S> {
         }
     }
 
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::One(..) => 1,
+            Self::Many(all) => all.len(),
+        }
+    }
+
     pub(super) fn contains(&self, id: &SocketId) -> bool {
         match self {
             Self::One(only, _) => only == id,

@@ -162,11 +162,16 @@ impl<S: Clone> Rooms<S> {
         };
         if target.rooms.is_empty() {
             let all = self.sockets.iter().filter(|(id, _)| receives(id));
-            return all.map(|(_, member)| member.socket.clone()).collect();
+            // Nearly all are meant, as a rule.
+            let mut selected = Vec::with_capacity(self.sockets.len());
+            selected.extend(all.map(|(_, member)| member.socket.clone()));
+            return selected;
         }
         // A socket is in one room once, so that only a union of several can name it twice.
         let mut seen = (target.rooms.len() > 1).then(HashSet::new);
-        let mut selected = Vec::new();
+        let most: usize =
+            target.rooms.iter().map(|room| self.rooms.get(room).map_or(1, Occupants::len)).sum();
+        let mut selected = Vec::with_capacity(most);
         for room in &target.rooms {
             let own = SocketId::named(room.as_str()).and_then(|id| self.sockets.get_key_value(&id));
             let own = own.map(|(id, member)| (id, &member.socket));
