@@ -22,7 +22,8 @@ const ROW: f64 = 24.0;
 #[must_use]
 pub fn svg(lines: &[Line]) -> String {
     let groups: Vec<_> = table::cells(lines).into_iter().filter(|group| group.base() == "floor").collect();
-    let ratio = |group: &table::Group<'_>, server| group.ratio(server);
+    // A logarithm of nothing is no place on the axis.
+    let ratio = |group: &table::Group<'_>, server| group.ratio(server).filter(|ratio| ratio.least > 0.0);
     let ratios =
         groups.iter().flat_map(|group| COLOURS.iter().filter_map(|(server, _)| ratio(group, server)));
     let ratios: Vec<Spread> = ratios.collect();
@@ -81,5 +82,51 @@ fn legend(out: &mut String) {
             x + 10.0
         )
         .ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        lines::Row,
+        order::{Measured, Work},
+    };
+
+    fn row(server: &str, seconds: f64) -> Line {
+        let measured = Measured { units: 1000, seconds: 1.0, server: seconds, ..Measured::default() };
+        let (cell, server, base) = ("echo".into(), server.into(), "floor".into());
+        let (round, connections, repeated, growth) = (0, 100, 0, None);
+        Line::Row(Row {
+            cell,
+            server,
+            round,
+            work: Work::Echo,
+            base,
+            connections,
+            growth,
+            repeated,
+            measured,
+        })
+    }
+
+    #[test]
+    fn twice_the_floor_is_at_two() {
+        let svg = svg(&[row("floor", 0.01), row("ours", 0.02)]);
+        let between =
+            |start: &str, end: &str| svg.split(start).nth(1).and_then(|rest| rest.split(end).next());
+        let tick = svg
+            .split("<text x=\"")
+            .find(|text| text.contains(">2×<"))
+            .and_then(|text| text.split('"').next());
+        assert_eq!(between("stroke-width=\"3\" opacity=\"0.35\"/>\n<circle cx=\"", "\""), tick, "{svg}");
+        assert!(svg.contains("<title>ours: 2.00 (2.00-2.00)</title>"), "{svg}");
+    }
+
+    #[test]
+    fn what_costs_nothing_or_is_missing_has_no_place() {
+        let free = svg(&[row("floor", 0.01), row("ours", 0.0)]);
+        assert!(!free.contains("<title>") && !free.contains("inf") && !free.contains("NaN"), "{free}");
+        assert!(svg(&[]).ends_with("</svg>\n"));
     }
 }

@@ -79,24 +79,25 @@ impl Count {
         }
     }
 
-    /// Runs turns: a while without counting, then through the window.
+    /// Runs turns: a while without counting, then through the window, which is longer if nothing comes back in it, as on a
+    /// machine that has other things to do.
     pub(crate) fn measure<S>(
         order: &Order,
         state: &mut S,
         count: impl Fn(&mut S) -> &mut Self,
         mut turn: impl FnMut(&mut S) -> bench::Result<()>,
     ) -> bench::Result<Measured> {
-        let mut run = |state: &mut S, end: Instant| {
-            while Instant::now() < end {
-                turn(state)?;
-            }
-            bench::Result::Ok(())
-        };
-        let start = Instant::now();
-        run(state, start + order.warm_up)?;
+        let end = Instant::now() + order.warm_up;
+        while Instant::now() < end {
+            turn(state)?;
+        }
         count(state).open = true;
         let window = Window::open(order);
-        run(state, start + order.warm_up + order.window)?;
+        let end = Instant::now() + order.window;
+        let is_seen = |count: &Self| count.units > 0 && Cpu::of(order.process).run > window.server.run;
+        while Instant::now() < end || (!is_seen(count(state)) && Instant::now() < end + PATIENCE) {
+            turn(state)?;
+        }
         let count = count(state);
         Ok(window.close(count.units, &count.latencies))
     }
