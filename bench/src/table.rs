@@ -135,9 +135,10 @@ fn summary(out: &mut String, groups: &[Group<'_>]) {
     head(out, &format!("cell | unit | floor, µs | {}", servers.join(" | ")), 2);
     for group in groups {
         let floor = Spread::of(group.of("floor").iter().map(|row| row.cost()).collect());
-        let floor = floor.map_or("-".into(), |floor| decimal(floor.median));
+        let floor = floor.map_or_else(|| "-".into(), |floor| decimal(floor.median));
         let ratios = servers.iter().map(|server| {
-            let ratio = group.ratio(server).map_or("-".into(), |ratio| format!("{:.2}", ratio.median));
+            let ratio =
+                group.ratio(server).map_or_else(|| "-".into(), |ratio| format!("{:.2}", ratio.median));
             if *server == "ours" { format!("**{ratio}**") } else { ratio }
         });
         let ratios: Vec<_> = ratios.collect();
@@ -169,8 +170,10 @@ fn cell(out: &mut String, group: &Group<'_>) {
         let user = |row: &Row| row.measured.user * 1e6 / row.measured.units as f64;
         let mut line = [
             (*server).to_owned(),
-            cost.map_or("-".into(), |cost| spread(cost, decimal)),
-            group.ratio(server).map_or("-".into(), |ratio| spread(ratio, |ratio| format!("{ratio:.2}"))),
+            cost.map_or_else(|| "-".into(), |cost| spread(cost, decimal)),
+            group
+                .ratio(server)
+                .map_or_else(|| "-".into(), |ratio| spread(ratio, |ratio| format!("{ratio:.2}"))),
             decimal(median(&user)),
             decimal(median(&|row| row.cost()) - median(&user)),
             format!("{:.0}", median(&|row| row.measured.units as f64 / row.measured.seconds)),
@@ -230,12 +233,12 @@ fn growth_line(out: &mut String, axis: &str, quantity: Quantity, server: &str, r
     let costs = sizes.iter().map(|size| {
         let of_size = rows.iter().filter(|row| row.growth.as_ref().is_some_and(|(_, other)| other == size));
         let cost = Spread::of(of_size.filter_map(|row| quantity.of(row)).collect());
-        cost.map_or("-".into(), |cost| decimal(cost.median))
+        cost.map_or_else(|| "-".into(), |cost| decimal(cost.median))
     });
     let costs: Vec<_> = costs.collect();
     let exponent = growth::exponent(rows, quantity);
     let exponent =
-        exponent.map_or("-".into(), |exponent| spread(exponent, |exponent| format!("{exponent:.2}")));
+        exponent.map_or_else(|| "-".into(), |exponent| spread(exponent, |exponent| format!("{exponent:.2}")));
     let least = sizes.first().copied().unwrap_or(0);
     let unit = if quantity == Quantity::Cpu { "CPU, µs" } else { "memory, B" };
     writeln!(out, "| {axis} ({least} at first) | {unit} | {server} | {} | {exponent} |", costs.join(" | "))
