@@ -23,7 +23,8 @@ const ROW: f64 = 24.0;
 pub fn svg(lines: &[Line]) -> String {
     let groups: Vec<_> = table::cells(lines).into_iter().filter(|group| group.base() == "floor").collect();
     // A logarithm of nothing is no place on the axis.
-    let ratio = |group: &table::Group<'_>, server| group.ratio(server).filter(|ratio| ratio.least > 0.0);
+    let ratio =
+        |group: &table::Group<'_>, server: &str| group.ratio(server).filter(|ratio| ratio.least > 0.0);
     let ratios =
         groups.iter().flat_map(|group| COLOURS.iter().filter_map(|(server, _)| ratio(group, server)));
     let ratios: Vec<Spread> = ratios.collect();
@@ -38,7 +39,8 @@ pub fn svg(lines: &[Line]) -> String {
          the floor (less is better)</text>\n",
         bottom + 40.0
     );
-    legend(&mut out);
+    let takes_part = |server: &str| groups.iter().any(|group| ratio(group, server).is_some());
+    legend(&mut out, takes_part);
     let mut tick = least.ceil().exp2();
     while tick.log2() <= greatest {
         let (at, colour) = (x(tick), if tick == 1.0 { "#555" } else { "#ddd" });
@@ -73,8 +75,9 @@ pub fn svg(lines: &[Line]) -> String {
     out
 }
 
-fn legend(out: &mut String) {
-    for (nth, (server, colour)) in COLOURS.iter().enumerate() {
+fn legend(out: &mut String, takes_part: impl Fn(&str) -> bool) {
+    let servers = COLOURS.iter().filter(|(server, _)| takes_part(server));
+    for (nth, (server, colour)) in servers.enumerate() {
         let x = LEFT + 130.0 * nth as f64;
         writeln!(
             out,

@@ -37,7 +37,13 @@ impl Window {
 
     pub(crate) fn close(self, units: u64, latencies: &Histogram) -> Measured {
         let seconds = self.opened.elapsed().as_secs_f64();
-        let server = Cpu::of(self.process) - self.server;
+        let mut server = Cpu::of(self.process) - self.server;
+        // The kernel adds up what a thread has run when it stops, or at the next tick: little may not be there yet.
+        let deadline = Instant::now() + Duration::from_secs(1);
+        while server.run <= 0.0 && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+            server = Cpu::of(self.process) - self.server;
+        }
         let own = Cpu::of(std::process::id()) - self.own;
         let helped = run(self.helper) - self.helped;
         let busy = procfs::machine_busy() - self.busy;
@@ -94,8 +100,7 @@ impl Count {
         count(state).open = true;
         let window = Window::open(order);
         let end = Instant::now() + order.window;
-        let is_seen = |count: &Self| count.units > 0 && Cpu::of(order.process).run > window.server.run;
-        while Instant::now() < end || (!is_seen(count(state)) && Instant::now() < end + PATIENCE) {
+        while Instant::now() < end || (count(state).units == 0 && Instant::now() < end + PATIENCE) {
             turn(state)?;
         }
         let count = count(state);
