@@ -135,7 +135,8 @@ fn about(peers: &Peers, notes: Vec<String>) -> About {
     versions.extend(
         peers::output("git", &["-C", manifest, "rev-parse", "--short", "HEAD"]).map(|at| ("ours".into(), at)),
     );
-    versions.extend(peers::output("rustc", &["--version"]).map(|version| (String::new(), version)));
+    let rustc = peers::output("rustc", &["--version"]);
+    versions.extend(rustc.and_then(|text| Some(("rustc".into(), text.split(' ').nth(1)?.to_owned()))));
     versions.extend(peers.versions());
     let arguments = env::args().skip(1).fold(String::new(), |all, argument| all + " " + &argument);
     let separator = if arguments.is_empty() { "" } else { " --" };

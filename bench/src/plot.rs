@@ -22,7 +22,9 @@ const ROW: f64 = 24.0;
 #[must_use]
 pub fn svg(lines: &[Line]) -> String {
     let groups: Vec<_> = table::cells(lines).into_iter().filter(|group| group.base() == "floor").collect();
-    let ratio = |group: &table::Group<'_>, server| group.ratio(server);
+    // A logarithm of nothing is no place on the axis.
+    let ratio =
+        |group: &table::Group<'_>, server: &str| group.ratio(server).filter(|ratio| ratio.least > 0.0);
     let ratios =
         groups.iter().flat_map(|group| COLOURS.iter().filter_map(|(server, _)| ratio(group, server)));
     let ratios: Vec<Spread> = ratios.collect();
@@ -37,7 +39,8 @@ pub fn svg(lines: &[Line]) -> String {
          the floor (less is better)</text>\n",
         bottom + 40.0
     );
-    legend(&mut out);
+    let takes_part = |server: &str| groups.iter().any(|group| ratio(group, server).is_some());
+    legend(&mut out, takes_part);
     let mut tick = least.ceil().exp2();
     while tick.log2() <= greatest {
         let (at, colour) = (x(tick), if tick == 1.0 { "#555" } else { "#ddd" });
@@ -72,8 +75,9 @@ pub fn svg(lines: &[Line]) -> String {
     out
 }
 
-fn legend(out: &mut String) {
-    for (nth, (server, colour)) in COLOURS.iter().enumerate() {
+fn legend(out: &mut String, takes_part: impl Fn(&str) -> bool) {
+    let servers = COLOURS.iter().filter(|(server, _)| takes_part(server));
+    for (nth, (server, colour)) in servers.enumerate() {
         let x = LEFT + 130.0 * nth as f64;
         writeln!(
             out,
@@ -81,5 +85,51 @@ fn legend(out: &mut String) {
             x + 10.0
         )
         .ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        lines::Row,
+        order::{Measured, Work},
+    };
+
+    fn row(server: &str, seconds: f64) -> Line {
+        let measured = Measured { units: 1000, seconds: 1.0, server: seconds, ..Measured::default() };
+        let (cell, server, base) = ("echo".into(), server.into(), "floor".into());
+        let (round, connections, repeated, growth) = (0, 100, 0, None);
+        Line::Row(Row {
+            cell,
+            server,
+            round,
+            work: Work::Echo,
+            base,
+            connections,
+            growth,
+            repeated,
+            measured,
+        })
+    }
+
+    #[test]
+    fn twice_the_floor_is_at_two() {
+        let svg = svg(&[row("floor", 0.01), row("ours", 0.02)]);
+        let between =
+            |start: &str, end: &str| svg.split(start).nth(1).and_then(|rest| rest.split(end).next());
+        let tick = svg
+            .split("<text x=\"")
+            .find(|text| text.contains(">2×<"))
+            .and_then(|text| text.split('"').next());
+        assert_eq!(between("stroke-width=\"3\" opacity=\"0.35\"/>\n<circle cx=\"", "\""), tick, "{svg}");
+        assert!(svg.contains("<title>ours: 2.00 (2.00-2.00)</title>"), "{svg}");
+    }
+
+    #[test]
+    fn what_costs_nothing_or_is_missing_has_no_place() {
+        let free = svg(&[row("floor", 0.01), row("ours", 0.0)]);
+        assert!(!free.contains("<title>") && !free.contains("inf") && !free.contains("NaN"), "{free}");
+        assert!(svg(&[]).ends_with("</svg>\n"));
     }
 }

@@ -92,8 +92,14 @@ impl Runner {
             return Err(format!("{}{ended}", String::from_utf8_lossy(&output.stderr).trim()).into());
         }
         let measured: Measured = serde_json::from_slice(&output.stdout)?;
-        // A server that no more answers is quick and cheap.
-        if measured.units == 0 { Err("nothing has come back".into()) } else { Ok(measured) }
+        // A server that does not answer any more is quick and cheap.
+        match measured {
+            Measured { units: 0, .. } => Err("nothing has come back".into()),
+            Measured { server, .. } if server <= 0.0 => {
+                Err("the window was too short to see the server run".into())
+            }
+            _ => Ok(measured),
+        }
     }
 
     fn wait_until_quiet(&self) {

@@ -37,7 +37,13 @@ impl Window {
 
     pub(crate) fn close(self, units: u64, latencies: &Histogram) -> Measured {
         let seconds = self.opened.elapsed().as_secs_f64();
-        let server = Cpu::of(self.process) - self.server;
+        let mut server = Cpu::of(self.process) - self.server;
+        // The kernel adds up what a thread has run when it stops, or at the next tick: little may not be there yet.
+        let deadline = Instant::now() + Duration::from_secs(1);
+        while server.run <= 0.0 && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+            server = Cpu::of(self.process) - self.server;
+        }
         let own = Cpu::of(std::process::id()) - self.own;
         let helped = run(self.helper) - self.helped;
         let busy = procfs::machine_busy() - self.busy;
@@ -79,24 +85,24 @@ impl Count {
         }
     }
 
-    /// Runs turns: a while without counting, then through the window.
+    /// Runs turns: a while without counting, then through the window, which is longer if nothing comes back in it, as on a
+    /// machine that has other things to do.
     pub(crate) fn measure<S>(
         order: &Order,
         state: &mut S,
         count: impl Fn(&mut S) -> &mut Self,
         mut turn: impl FnMut(&mut S) -> bench::Result<()>,
     ) -> bench::Result<Measured> {
-        let mut run = |state: &mut S, end: Instant| {
-            while Instant::now() < end {
-                turn(state)?;
-            }
-            bench::Result::Ok(())
-        };
-        let start = Instant::now();
-        run(state, start + order.warm_up)?;
+        let end = Instant::now() + order.warm_up;
+        while Instant::now() < end {
+            turn(state)?;
+        }
         count(state).open = true;
         let window = Window::open(order);
-        run(state, start + order.warm_up + order.window)?;
+        let end = Instant::now() + order.window;
+        while Instant::now() < end || (count(state).units == 0 && Instant::now() < end + PATIENCE) {
+            turn(state)?;
+        }
         let count = count(state);
         Ok(window.close(count.units, &count.latencies))
     }
