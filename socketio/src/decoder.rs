@@ -72,9 +72,10 @@ impl Decoder {
 
     /// Looks at the next message if it is the text of an event, to which no attachments belong: the rule, for which
     /// nothing is copied. For any other, `None`: it is to be [handled](Self::handle_message) then.
-    pub(crate) fn outline_event(&self, text: &str) -> Option<Result<Outline, DecoderError>> {
+    #[inline(always)]
+    pub(crate) fn outline_event(&self, text: &str) -> Option<Result<Outline, PacketError>> {
         let is_event = text.starts_with('2') && self.partial.is_none();
-        is_event.then(|| Ok(Outline::parse(text, self.limits.max_attachments)?))
+        is_event.then(|| Outline::parse(text, self.limits.max_attachments))
     }
 
     /// Takes the next message; returns the packet that it completes, if any.

@@ -5,7 +5,7 @@ use crate::{
     decoder::{Decoder, DecoderError, DecoderLimits},
     encoded::{EncodeError, Encoded, Lent},
     event::is_reserved,
-    packet::{AckId, Content, Outline, Packet},
+    packet::{AckId, Content, Outline, Packet, PacketError},
 };
 use bytestring::ByteString;
 use engineio::Message;
@@ -233,9 +233,10 @@ pub(crate) enum AnyDecoder {
 }
 
 impl AnyDecoder {
-    pub(crate) fn outline_event(&self, text: &str) -> Option<Result<Outline, ParserError>> {
+    #[inline(always)]
+    pub(crate) fn outline_event(&self, text: &str) -> Option<Result<Outline, PacketError>> {
         match self {
-            Self::Default(decoder) => Some(decoder.outline_event(text)?.map_err(ParserError::from)),
+            Self::Default(decoder) => decoder.outline_event(text),
             Self::Other(_) => None,
         }
     }

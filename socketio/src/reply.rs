@@ -119,6 +119,7 @@ impl Answer {
 pub struct Ack<T>(pub T);
 
 impl Reply for () {
+    #[inline]
     fn answer(self, _: Acknowledge<'_>) -> Answer {
         Answer::default()
     }
@@ -137,6 +138,7 @@ impl<T: Serialize + Send + 'static> Reply for Ack<T> {
 }
 
 impl<R: Reply, E: fmt::Display + Send + 'static> Reply for Result<R, E> {
+    #[inline]
     fn answer(self, ack: Acknowledge<'_>) -> Answer {
         match self {
             Ok(reply) => reply.answer(ack),

@@ -289,8 +289,8 @@ impl<H: Handler> Core<H> {
                     self.handler.on_text(&text[1..], cx);
                     None
                 }
-                websocket::Event::Text(text) => Some(Packet::decode_frame(text)),
-                websocket::Event::Binary(bytes) => Some(Ok(Packet::decode_binary(bytes))),
+                websocket::Event::Text(text) => Some(Packet::decode_frame(std::mem::take(text))),
+                websocket::Event::Binary(bytes) => Some(Ok(Packet::decode_binary(std::mem::take(bytes)))),
                 websocket::Event::Ping(_) | websocket::Event::Pong | websocket::Event::Close(_) => {
                     return if *budget > 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
                 }

@@ -109,12 +109,12 @@ impl WebSocket {
         }
     }
 
-    /// Gives events to `take` until it breaks or the peer has sent no more; `Pending` in the latter case.
+    /// Lends events to `take`, which may replace them, until it breaks or the peer has sent no more; `Pending` in the latter case.
     pub(crate) fn poll_events(
         &mut self,
         cx: &mut Context<'_>,
         limits: &Limits,
-        mut take: impl FnMut(Event<'_>, &mut Context<'_>) -> ControlFlow<()>,
+        mut take: impl FnMut(&mut Event<'_>, &mut Context<'_>) -> ControlFlow<()>,
     ) -> Poll<Result<(), Ended>> {
         if !self.undecoded.is_empty() {
             let mut input = std::mem::take(&mut self.undecoded);
@@ -285,24 +285,25 @@ fn decode(
     pong: &mut Option<Bytes>,
     input: &mut [u8],
     limits: &Limits,
-    take: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
+    take: &mut dyn FnMut(&mut Event<'_>) -> ControlFlow<()>,
 ) -> (usize, Result<ControlFlow<()>, Ended>) {
     let mut at = 0;
     loop {
-        let (used, event) = match decoder.decode(&mut input[at..], limits) {
+        let (used, mut event) = match decoder.decode(&mut input[at..], limits) {
             Ok(decoded) => decoded,
             Err(error) => return (at, Err(Ended::Misbehaved(error))),
         };
         at += used;
-        let flow = match event {
+        let flow = match &mut event {
             None => return (at, Ok(ControlFlow::Continue(()))),
-            Some(Event::Close(code)) => return (at, Err(Ended::Closed(code))),
-            Some(Event::Ping(payload)) => {
-                *pong = Some(payload);
-                // The flow is asked all the same, as pings take a turn's budget too.
-                take(Event::Pong)
+            Some(Event::Close(code)) => return (at, Err(Ended::Closed(*code))),
+            Some(event) => {
+                if let Event::Ping(payload) = event {
+                    *pong = Some(std::mem::take(payload));
+                }
+                // The flow is asked even for pings, as they take a turn's budget too.
+                take(event)
             }
-            Some(event) => take(event),
         };
         if flow.is_break() {
             return (at, Ok(flow));

@@ -109,15 +109,15 @@ impl<'a> Emitter<'a> {
         if self.socket.is_ended() {
             return Err(SendError::Disconnected);
         }
-        live.common.format.lend_event(&live.path, name, data, |packet| self.send(packet))?
+        Ok(live.common.format.lend_event(&live.path, name, data, |packet| self.send(packet))??)
     }
 
-    fn send(self, packet: Lent<'_>) -> Result<(), SendError> {
+    fn send(self, packet: Lent<'_>) -> Result<(), engineio::SendError> {
         let connection = self.socket.connection();
         let is_plain =
             self.flags == Flags::default() && self.socket.live().blueprint.on_any_outgoing.is_empty();
         if let Some(text) = packet.small_text().filter(|_| is_plain) {
-            return Ok(connection.try_send_copy(text)?);
+            return connection.try_send_copy(text);
         }
         let packet = self.flagged(packet.into_owned());
         self.show(&packet);
@@ -125,7 +125,7 @@ impl<'a> Emitter<'a> {
             connection.send_volatile_all(packet.into_messages());
             return Ok(());
         }
-        Ok(connection.try_send_all(packet.into_messages())?)
+        connection.try_send_all(packet.into_messages())
     }
 
     fn emit_recoverable<D: Serialize + ?Sized>(self, name: &str, data: &D) -> Result<(), SendError> {
