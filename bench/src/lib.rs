@@ -1,8 +1,8 @@
 //! What our servers cost, beside a hand-written minimum and their peers.
 //!
 //! The binary `bench` is the runner. For each [cell](cells) it starts each [server](servers) anew, lets the binary `load`
-//! drive it, and keeps what was [measured](order::Measured) as a line of JSON, from which the [table](table) and the
-//! [plot](plot) are made. What keeps them from costing more is [counted], not timed. How to run it and how to read it is in `bench/README.md`.
+//! drive it, and keeps what was [measured](order::Measured) as a line of JSON, from which the [table] and the
+//! [plot] are made. What keeps them from costing more is [counted], not timed. How to run it and how to read it is in `bench/README.md`.
 
 pub mod cells;
 pub mod counted;

@@ -1,6 +1,6 @@
 //! What waits to be sent on one connection, bounded in bytes.
 
-use std::{cell::Cell, collections::VecDeque};
+use std::{cell::Cell, collections::VecDeque, mem};
 
 use crate::{SendError, message::Outgoing};
 
@@ -68,12 +68,12 @@ impl Outbox {
         if self.is_full() {
             return Err(SendError::Full);
         }
+        self.furnish();
         if self.copied.capacity() == 0 {
-            self.copied = SPARE.take();
             self.copied.reserve(COPIED);
         } else if self.taken >= COPIED && self.taken > self.copied.len() / 2 {
             // What has left makes room, so seldom that each text is moved once at most.
-            self.copied.drain(..std::mem::take(&mut self.taken));
+            self.copied.drain(..mem::take(&mut self.taken));
         }
         self.copied.push_str(text);
         self.push(Queued::Copied(text.len()));
@@ -82,28 +82,27 @@ impl Outbox {
 
     #[inline]
     fn push(&mut self, queued: Queued) {
+        self.furnish();
         self.bytes += queued.cost();
-        if self.queue.len() == self.queue.capacity() && self.queue.len() >= KEPT_CAPACITY {
-            self.grow();
-        }
         self.queue.push_back(queued);
     }
 
-    /// Who sends more than a few sends many: makes room for them at once. Memory of its own is found faster than what
-    /// there is grows, as allocators keep what a thread has freed at hand for new memory only.
-    #[cold]
-    fn grow(&mut self) {
-        let mut larger = VecDeque::with_capacity(BURST.max(2 * self.queue.len()));
-        larger.append(&mut self.queue);
-        self.queue = larger;
+    /// Takes memory that another outbox has left, if this one has none.
+    #[inline]
+    fn furnish(&mut self) {
+        if self.queue.capacity() == 0 {
+            (self.queue, self.copied) = SPARE.take();
+            // From now on it has memory, wherever that comes from.
+            self.queue.reserve(FEW);
+        }
     }
 
-    /// Takes the oldest message. A connection that is idle again holds next to nothing: memory is given back when this
-    /// is asked in vain.
+    /// Takes the oldest message. A connection that is idle again holds nothing: memory is given back when this is asked in
+    /// vain.
     #[inline]
     pub fn pop(&mut self) -> Option<Departure<'_>> {
         let Some(queued) = self.queue.pop_front() else {
-            self.shrink();
+            self.vacate();
             return None;
         };
         self.bytes -= queued.cost();
@@ -117,17 +116,15 @@ impl Outbox {
         })
     }
 
-    fn shrink(&mut self) {
-        if self.copied.capacity() > 0 {
-            let mut spare = std::mem::take(&mut self.copied);
-            if spare.capacity() <= KEPT_SPARE {
-                spare.clear();
-                SPARE.set(spare);
-            }
-            self.taken = 0;
+    fn vacate(&mut self) {
+        if self.queue.capacity() == 0 {
+            return;
         }
-        if self.queue.capacity() > KEPT_CAPACITY {
-            self.queue = VecDeque::new();
+        let (queue, mut copied) = (mem::take(&mut self.queue), mem::take(&mut self.copied));
+        self.taken = 0;
+        if queue.capacity() <= KEPT_MESSAGES && copied.capacity() <= KEPT_BYTES {
+            copied.clear();
+            SPARE.set((queue, copied));
         }
     }
 
@@ -158,22 +155,18 @@ impl Queued {
     }
 }
 
-/// Messages for which room is kept while the outbox is empty: what an answer with an attachment needs.
-const KEPT_CAPACITY: usize = 4;
-
-/// Messages for which there is room at least, once there are more than that.
-const BURST: usize = 16;
-
-/// Bytes for which there is room at least, once there is a copy.
+/// Messages, and bytes of copies, for which there is room at least, once there are any.
+const FEW: usize = 4;
 const COPIED: usize = 1 << 10;
 
 thread_local! {
-    /// Memory for copies that no outbox needs now, for the next that does.
-    static SPARE: Cell<String> = const { Cell::new(String::new()) };
+    /// Memory that no outbox needs now, for the next that does.
+    static SPARE: Cell<(VecDeque<Queued>, String)> = const { Cell::new((VecDeque::new(), String::new())) };
 }
 
-/// Bytes up to which such memory is kept.
-const KEPT_SPARE: usize = 16 << 10;
+/// Up to which size such memory is kept.
+const KEPT_MESSAGES: usize = 64;
+const KEPT_BYTES: usize = 16 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -218,13 +211,19 @@ mod tests {
     }
 
     #[test]
-    fn memory_of_a_burst_is_given_back() {
+    fn an_empty_outbox_holds_no_memory() {
         let mut outbox = Outbox::new(usize::MAX);
         outbox.force_push_all((0..1_000).map(|_| "x".into()));
         (0..1_000).for_each(|_| outbox.push_copy("x").unwrap());
         assert_eq!(drain(&mut outbox).len(), 2_000);
-        assert!(outbox.queue.capacity() <= KEPT_CAPACITY);
-        assert_eq!(outbox.copied.capacity(), 0);
+        assert_eq!((outbox.queue.capacity(), outbox.copied.capacity()), (0, 0));
+        assert_eq!(SPARE.take().0.capacity(), 0, "of a burst, none is kept at all");
+        outbox.push_copy("x").unwrap();
+        assert_eq!(drain(&mut outbox), ["x"]);
+        let mut other = Outbox::new(usize::MAX);
+        other.push_copy("y").unwrap();
+        assert_eq!(SPARE.take().1.capacity(), 0, "the next has taken it");
+        assert_eq!(drain(&mut other), ["y"]);
     }
 
     #[test]

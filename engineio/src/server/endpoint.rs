@@ -8,7 +8,7 @@ use ::http::{
         CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SET_COOKIE, UPGRADE, USER_AGENT,
     },
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
@@ -47,7 +47,9 @@ impl Switch {
     /// Hands the stream over to a driver.
     pub(crate) fn start(self, line: Line) {
         let Line { stream, input, server, permit, .. } = line;
-        let mut websocket = Box::new(WebSocket::new(stream, self.answer, input, self.base64, permit));
+        // Even if there is nothing in it, it would keep the memory of the request.
+        let undecoded = if input.is_empty() { BytesMut::new() } else { input };
+        let mut websocket = Box::new(WebSocket::new(stream, self.answer, undecoded, self.base64, permit));
         match self.purpose {
             Purpose::Open(shared) => {
                 for packet in first_packets(&server, &shared, Vec::new()) {

@@ -32,8 +32,8 @@ pub(crate) struct WebSocket {
     decoder: Decoder,
     /// Read but not yet decoded, because whoever takes the events had enough.
     undecoded: BytesMut,
-    /// Not yet taken by the stream.
-    unsent: Unsent,
+    /// Not yet taken by the stream. As seldom as there is any, it has a place elsewhere.
+    unsent: Option<Box<Unsent>>,
     /// The newest ping of the peer that has not been answered. Answering each would let it fill our memory.
     pong: Option<Bytes>,
     /// Whether the stream has taken anything since that was last asked.
@@ -44,10 +44,15 @@ pub(crate) struct WebSocket {
 }
 
 /// Bytes that the stream has to take before anything else.
-#[derive(Default)]
 struct Unsent {
     first: Bytes,
     then: Bytes,
+}
+
+impl Unsent {
+    fn new(first: Bytes, then: Bytes) -> Option<Box<Self>> {
+        (!first.is_empty() || !then.is_empty()).then(|| Box::new(Self { first, then }))
+    }
 }
 
 /// Frames that are written together.
@@ -101,7 +106,7 @@ impl WebSocket {
             stream: stream.split(),
             decoder: Decoder::new(),
             undecoded,
-            unsent: Unsent { first: answer.into(), then: Bytes::new() },
+            unsent: Unsent::new(answer.into(), Bytes::new()),
             pong: None,
             progress: false,
             base64,
@@ -169,7 +174,7 @@ impl WebSocket {
                 let was_full = batch.is_full();
                 let Batch { frames, large, .. } = batch;
                 if !frames.is_empty() {
-                    self.write_batch(cx, frames, large)?;
+                    self.write_batch(cx, frames, &large)?;
                 }
                 io::Result::Ok(was_full)
             })?;
@@ -180,12 +185,12 @@ impl WebSocket {
     }
 
     /// Writes a batch and what follows it, keeping what the stream does not take.
-    fn write_batch(&mut self, cx: &mut Context<'_>, batch: &[u8], large: Bytes) -> io::Result<()> {
+    fn write_batch(&mut self, cx: &mut Context<'_>, batch: &[u8], large: &Bytes) -> io::Result<()> {
         let stream = Pin::new(&mut self.stream);
         let written = match () {
             () if large.is_empty() => stream.poll_write(cx, batch),
             () if stream.is_write_vectored() => {
-                stream.poll_write_vectored(cx, &[IoSlice::new(batch), IoSlice::new(&large)])
+                stream.poll_write_vectored(cx, &[IoSlice::new(batch), IoSlice::new(large)])
             }
             () => stream.poll_write(cx, batch),
         };
@@ -196,25 +201,24 @@ impl WebSocket {
         };
         self.progress |= written > 0;
         if written < batch.len() + large.len() {
-            self.unsent.first = Bytes::copy_from_slice(batch.get(written..).unwrap_or_default());
-            self.unsent.then = large;
-            self.unsent.then.advance(written.saturating_sub(batch.len()));
+            let first = Bytes::copy_from_slice(batch.get(written..).unwrap_or_default());
+            self.unsent = Unsent::new(first, large.slice(written.saturating_sub(batch.len())..));
         }
         Ok(())
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
-            let Unsent { first, then } = &mut self.unsent;
-            if first.is_empty() && !then.is_empty() {
-                *first = std::mem::take(then);
-            }
-            if first.is_empty() {
+            let Some(unsent) = self.unsent.as_deref_mut() else {
                 // Streams such as TLS sessions have a buffer of their own.
                 return match &mut self.stream {
                     Stream::Tcp(_) | Stream::Split { .. } => Poll::Ready(Ok(())),
                     Stream::Other(stream) => Pin::new(stream).poll_flush(cx),
                 };
+            };
+            let Unsent { first, then } = unsent;
+            if first.is_empty() {
+                *first = std::mem::take(then);
             }
             let written = ready!(Pin::new(&mut self.stream).poll_write(cx, first))?;
             if written == 0 {
@@ -222,22 +226,22 @@ impl WebSocket {
             }
             self.progress = true;
             first.advance(written);
-            if first.is_empty() {
-                *first = Bytes::new();
+            if first.is_empty() && then.is_empty() {
+                self.unsent = None;
             }
         }
     }
 
     /// Lends the sending half of the stream, if all has been sent and it can be lent.
     pub(crate) fn lend_write(&mut self) -> Option<OwnedWriteHalf> {
-        let busy = self.base64 || self.pong.is_some() || !self.unsent.first.is_empty();
+        let busy = self.base64 || self.pong.is_some() || self.unsent.is_some();
         if busy { None } else { self.stream.lend_write() }
     }
 
     /// Takes the sending half back, with what is to be written before anything else.
     pub(crate) fn give_write_back(&mut self, half: OwnedWriteHalf, rest: Bytes) {
         self.stream.give_write_back(half);
-        self.unsent.first = rest;
+        self.unsent = Unsent::new(rest, Bytes::new());
     }
 
     /// Whether the stream has taken anything since the last call.
@@ -247,10 +251,10 @@ impl WebSocket {
 
     /// Puts a packet behind what is unsent, before anything was written: the packets that open a connection.
     pub(crate) fn push_first(&mut self, packet: &Packet) {
-        let mut batch = Vec::from(std::mem::take(&mut self.unsent.first));
+        let mut batch = self.unsent.take().map_or_else(Vec::new, |unsent| unsent.first.into());
         let large = push_frame(&mut batch, packet, self.base64);
         batch.extend_from_slice(&large);
-        self.unsent.first = batch.into();
+        self.unsent = Unsent::new(batch.into(), Bytes::new());
     }
 
     /// Ends the WebSocket in the background: sends what is unsent and a close frame, and reads until the peer has

@@ -120,7 +120,7 @@ impl ProtocolError {
 pub struct Decoder {
     state: State,
     /// The message that has begun and not ended; `Some` between the frames of a fragmented message.
-    message: Option<Partial>,
+    message: Option<Box<Partial>>,
     /// First part of a control frame. It has a place of its own as it may come between the frames of a message.
     control: Vec<u8>,
 }
@@ -158,7 +158,7 @@ impl Decoder {
         loop {
             // As a rule the header is there in one piece, and read where it lies.
             if matches!(self.state, State::Header { filled: 0, .. })
-                && let Some((frame, length)) = Frame::parse(input, self.message.as_ref(), limits)?
+                && let Some((frame, length)) = Frame::parse(input, self.message.as_deref(), limits)?
             {
                 take(input, length);
                 self.state = State::Payload(frame);
@@ -168,7 +168,7 @@ impl Decoder {
                     let known = usize::from(*filled);
                     let fresh = input.len().min(bytes.len() - known);
                     bytes[known..known + fresh].copy_from_slice(&input[..fresh]);
-                    let message = self.message.as_ref();
+                    let message = self.message.as_deref();
                     let Some((frame, length)) = Frame::parse(&bytes[..known + fresh], message, limits)?
                     else {
                         *filled += fresh as u8;
@@ -225,7 +225,7 @@ impl Decoder {
             }
             .map(Some);
         }
-        let message = self.message.get_or_insert_with(|| Partial::new(frame.opcode));
+        let message = self.message.get_or_insert_with(|| Box::new(Partial::new(frame.opcode)));
         message.append(frame, part)?;
         if !complete {
             return Ok(None);
@@ -234,7 +234,7 @@ impl Decoder {
         if !frame.fin {
             return Ok(None);
         }
-        self.message.take().map(Partial::finish).transpose()
+        self.message.take().map(|message| message.finish()).transpose()
     }
 }
 
