@@ -17,9 +17,8 @@ pub struct Handshake {
     issued: SystemTime,
     /// What hooks attach for handlers to find, by type.
     pub extensions: Extensions,
-    /// Headers for the response to this request, be it to a poll or the 101 of a WebSocket. Several values of one
-    /// name are sent as several lines. Not kept.
-    pub response_headers: HeaderMap,
+    /// As it is not kept, nor needed as a rule, it has a place elsewhere.
+    response_headers: Option<Box<HeaderMap>>,
 }
 
 impl Handshake {
@@ -35,8 +34,18 @@ impl Handshake {
             secure,
             issued,
             extensions: Extensions::default(),
-            response_headers: HeaderMap::new(),
+            response_headers: None,
         }
+    }
+
+    /// Headers for the response to this request, be it to a poll or the 101 of a WebSocket. Several values of one
+    /// name are sent as several lines. Not kept once it has been sent.
+    pub fn response_headers(&mut self) -> &mut HeaderMap {
+        self.response_headers.get_or_insert_default()
+    }
+
+    pub(crate) fn take_response_headers(&mut self) -> HeaderMap {
+        self.response_headers.take().map_or_else(HeaderMap::new, |headers| *headers)
     }
 
     /// The request's method, target and headers, as they came.

@@ -415,12 +415,12 @@ async fn what_hooks_attach_is_found_by_handlers() {
 async fn headers_of_hooks_are_sent_as_lines_of_their_own() {
     let hook = async |mut handshake: Handshake| {
         for cookie in ["a=1; Path=/", "b=2; Expires=Wed, 21 Oct 2026 07:28:00 GMT"] {
-            handshake.response_headers.append(SET_COOKIE, HeaderValue::from_static(cookie));
+            handshake.response_headers().append(SET_COOKIE, HeaderValue::from_static(cookie));
         }
-        handshake.response_headers.insert("x-hook", HeaderValue::from_static("yes"));
+        handshake.response_headers().insert("x-hook", HeaderValue::from_static("yes"));
         // The framing is the server's.
-        handshake.response_headers.insert("content-length", HeaderValue::from_static("1"));
-        handshake.response_headers.insert("connection", HeaderValue::from_static("close"));
+        handshake.response_headers().insert("content-length", HeaderValue::from_static("1"));
+        handshake.response_headers().insert("connection", HeaderValue::from_static("close"));
         Ok(handshake)
     };
     let builder = Server::builder()
@@ -527,7 +527,7 @@ impl HandshakeHook for Guard {
 
     async fn settle(&self, mut handshake: Handshake) -> Result<Handshake, Refusal> {
         self.note("settle");
-        handshake.response_headers.append("x-settled", HeaderValue::from_static(self.0));
+        handshake.response_headers().append("x-settled", HeaderValue::from_static(self.0));
         match handshake.head().query_param("unsettled").as_deref() {
             Some(name) if name == self.0 => Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "unsettled")),
             _ => Ok(handshake),

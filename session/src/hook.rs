@@ -67,7 +67,7 @@ impl HandshakeHook for Sessions {
     async fn settle(&self, mut handshake: Handshake) -> Result<Handshake, Refusal> {
         let Some(session) = handshake.extensions.remove::<Session>() else { return Ok(handshake) };
         let bound = session.shared().state().standing() == Standing::Stored;
-        match Self::settle(self, &session, &mut handshake.response_headers, false).await {
+        match Self::settle(self, &session, handshake.response_headers(), false).await {
             // express-session answers without the cookie too, and the browser has one or we would not know it.
             Ok(()) | Err(SessionError::Cookie(_)) => {}
             Err(error) => return Err(unavailable(&error)),

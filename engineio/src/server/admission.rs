@@ -22,7 +22,7 @@ struct Open {
 
 /// One TCP connection's place, given up when it is dropped. Without limits there is nothing to hold.
 #[derive(Debug)]
-pub(crate) struct Permit(Option<(Admission, Option<IpAddr>)>);
+pub(crate) struct Permit(Option<Box<(Admission, Option<IpAddr>)>>);
 
 impl Admission {
     /// Gives a place, unless a limit is reached.
@@ -44,16 +44,16 @@ impl Admission {
         if let Some(address) = address {
             open.by_address.insert(address, here + 1);
         }
-        Some(Permit(Some((self.clone(), address))))
+        Some(Permit(Some(Box::new((self.clone(), address)))))
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let Some((admission, address)) = &self.0 else { return };
+        let Some((admission, address)) = self.0.as_deref() else { return };
         let mut open = admission.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.all -= 1;
-        if let Some(address) = address
+        if let Some(address) = address.as_ref()
             && let Some(here) = open.by_address.get_mut(address)
         {
             *here -= 1;

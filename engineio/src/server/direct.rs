@@ -35,7 +35,7 @@ pub(crate) enum Direct {
     #[default]
     Off,
     /// The driver, to which this is left to be written.
-    Rest(OwnedWriteHalf, Bytes),
+    Rest(OwnedWriteHalf, Box<Bytes>),
     /// Somebody who is writing.
     Writing { driver_waits: bool },
 }
@@ -54,7 +54,7 @@ impl Direct {
         match std::mem::take(self) {
             Self::Idle(half) => Returned::Free(Some((half, Bytes::new()))),
             Self::Off => Returned::Free(None),
-            Self::Rest(half, rest) => Returned::Free(Some((half, rest))),
+            Self::Rest(half, rest) => Returned::Free(Some((half, *rest))),
             Self::Writing { .. } => {
                 *self = Self::Writing { driver_waits: true };
                 Returned::Busy
@@ -110,7 +110,7 @@ impl Inlet {
         if rest.is_empty() {
             self.direct = Direct::Idle(half);
         } else {
-            self.direct = Direct::Rest(half, Bytes::copy_from_slice(rest));
+            self.direct = Direct::Rest(half, Box::new(Bytes::copy_from_slice(rest)));
         }
         if waits {
             return self.driver.clone();

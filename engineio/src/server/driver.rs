@@ -221,7 +221,7 @@ impl<H: Handler> Core<H> {
                 if self.websocket.is_none() && self.state.handle_websocket_open(Instant::now().into_std()) {
                     self.websocket = Some(websocket);
                 } else {
-                    self.close_websocket(websocket, None);
+                    self.close_websocket(*websocket, None);
                 }
             }
         }
@@ -325,7 +325,7 @@ impl<H: Handler> Core<H> {
                     }
                 };
                 self.state.handle_transport_lost(Transport::WebSocket, reason);
-                self.close_websocket(websocket, code);
+                self.close_websocket(*websocket, code);
             }
         }
     }
@@ -391,7 +391,7 @@ impl<H: Handler> Core<H> {
         if !self.state.uses_websocket()
             && let Some(websocket) = self.websocket.take()
         {
-            self.close_websocket(websocket, None);
+            self.close_websocket(*websocket, None);
         }
         if self.undrained && !self.blocked && (all_sent || self.registration.shared.lock().outbox.is_empty())
         {
@@ -456,7 +456,7 @@ impl<H: Handler> Core<H> {
             }
             _ if close => {
                 if let Some(websocket) = self.websocket.take() {
-                    self.close_websocket(websocket, None);
+                    self.close_websocket(*websocket, None);
                 }
             }
             _ => {}
@@ -464,7 +464,7 @@ impl<H: Handler> Core<H> {
         all
     }
 
-    fn close_websocket(&self, websocket: Box<WebSocket>, code: Option<u16>) {
+    fn close_websocket(&self, websocket: WebSocket, code: Option<u16>) {
         let server = self.registration.task.server();
         let timeout = server.options.config.timing.close_timeout;
         websocket.close(code, timeout, TaskGuard::closing(server));
@@ -475,7 +475,7 @@ impl<H: Handler> Core<H> {
         // The last packets: a poll is released, a WebSocket closed.
         self.send(cx);
         if let Some(websocket) = self.websocket.take() {
-            self.close_websocket(websocket, None);
+            self.close_websocket(*websocket, None);
         }
         while self.post.is_some() {
             self.finish_post(PostAnswer::Ok);

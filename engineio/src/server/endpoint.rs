@@ -8,7 +8,7 @@ use ::http::{
         CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SET_COOKIE, UPGRADE, USER_AGENT,
     },
 };
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
@@ -47,9 +47,7 @@ impl Switch {
     /// Hands the stream over to a driver.
     pub(crate) fn start(self, line: Line) {
         let Line { stream, input, server, permit, .. } = line;
-        // Even if there is nothing in it, it would keep the memory of the request.
-        let undecoded = if input.is_empty() { BytesMut::new() } else { input };
-        let mut websocket = Box::new(WebSocket::new(stream, self.answer, undecoded, self.base64, permit));
+        let mut websocket = Box::new(WebSocket::new(stream, self.answer, input, self.base64, permit));
         match self.purpose {
             Purpose::Open(shared) => {
                 for packet in first_packets(&server, &shared, Vec::new()) {
@@ -221,7 +219,7 @@ impl Line {
         }
         let handshake = Handshake::new(head, self.remote_addr, self.secure, SystemTime::now());
         let mut handshake = server.options.hooks.call(handshake).await?;
-        let headers = std::mem::take(&mut handshake.response_headers);
+        let headers = handshake.take_response_headers();
         let sid = (server.options.generate_id)(head);
         let shared = Arc::new(Shared::new(sid, handshake, transport, server.options.config.max_outbox_bytes));
         if !server.registry.insert(&shared) {

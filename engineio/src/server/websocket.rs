@@ -31,11 +31,11 @@ pub(crate) struct WebSocket {
     stream: Stream,
     decoder: Decoder,
     /// Read but not yet decoded, because whoever takes the events had enough.
-    undecoded: BytesMut,
+    undecoded: Option<Box<BytesMut>>,
     /// Not yet taken by the stream. As seldom as there is any, it has a place elsewhere.
     unsent: Option<Box<Unsent>>,
     /// The newest ping of the peer that has not been answered. Answering each would let it fill our memory.
-    pong: Option<Bytes>,
+    pong: Option<Box<Bytes>>,
     /// Whether the stream has taken anything since that was last asked.
     progress: bool,
     /// Whether the peer wants binary data as base64 text, because it has no binary frames.
@@ -105,7 +105,8 @@ impl WebSocket {
         Self {
             stream: stream.split(),
             decoder: Decoder::new(),
-            undecoded,
+            // Even an empty rest would keep the memory of the request.
+            undecoded: (!undecoded.is_empty()).then(|| Box::new(undecoded)),
             unsent: Unsent::new(answer.into(), Bytes::new()),
             pong: None,
             progress: false,
@@ -121,13 +122,12 @@ impl WebSocket {
         limits: &Limits,
         mut take: impl FnMut(&mut Event<'_>, &mut Context<'_>) -> ControlFlow<()>,
     ) -> Poll<Result<(), Ended>> {
-        if !self.undecoded.is_empty() {
-            let mut input = std::mem::take(&mut self.undecoded);
+        if let Some(mut input) = self.undecoded.take() {
             let (used, flow) =
                 decode(&mut self.decoder, &mut self.pong, &mut input, limits, &mut |e| take(e, cx));
             if flow? == ControlFlow::Break(()) {
                 input.advance(used);
-                self.undecoded = input;
+                self.undecoded = (!input.is_empty()).then_some(input);
                 return Poll::Ready(Ok(()));
             }
         }
@@ -140,8 +140,8 @@ impl WebSocket {
                     return Err(Ended::Lost);
                 }
                 let (used, flow) = decode(decoder, pong, input, limits, &mut |event| take(event, cx));
-                if matches!(flow, Ok(ControlFlow::Break(()))) {
-                    undecoded.extend_from_slice(&input[used..]);
+                if matches!(flow, Ok(ControlFlow::Break(()))) && used < input.len() {
+                    *undecoded = Some(Box::new(BytesMut::from(&input[used..])));
                 }
                 flow
             });
@@ -286,7 +286,7 @@ impl fmt::Debug for WebSocket {
 /// Decodes `input` up to its end or to where `take` breaks; returns how much was used.
 fn decode(
     decoder: &mut Decoder,
-    pong: &mut Option<Bytes>,
+    pong: &mut Option<Box<Bytes>>,
     input: &mut [u8],
     limits: &Limits,
     take: &mut dyn FnMut(&mut Event<'_>) -> ControlFlow<()>,
@@ -303,7 +303,7 @@ fn decode(
             Some(Event::Close(code)) => return (at, Err(Ended::Closed(*code))),
             Some(event) => {
                 if let Event::Ping(payload) = event {
-                    *pong = Some(std::mem::take(payload));
+                    *pong = Some(Box::new(std::mem::take(payload)));
                 }
                 // The flow is asked even for pings, as they take a turn's budget too.
                 take(event)

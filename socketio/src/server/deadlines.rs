@@ -11,7 +11,6 @@ use tokio::time::{Instant, Sleep, sleep_until};
 pub(super) struct Deadlines {
     /// Until the first namespace is joined.
     connect: Option<Instant>,
-    attachment_timeout: Duration,
     /// Until the next attachment of a packet that has begun.
     attachment: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
@@ -27,11 +26,11 @@ pub(super) enum Expired {
 }
 
 impl Deadlines {
-    pub(super) fn new(connect_timeout: Duration, attachment_timeout: Duration) -> Self {
+    pub(super) fn new(connect_timeout: Duration) -> Self {
         // What overflows is never.
         let connect = Instant::now().checked_add(connect_timeout);
         let timer = connect.map(|connect| Box::pin(sleep_until(connect)));
-        Self { connect, attachment_timeout, attachment: None, timer }
+        Self { connect, attachment: None, timer }
     }
 
     /// A namespace has been joined, which is enough for ever.
@@ -41,8 +40,8 @@ impl Deadlines {
         }
     }
 
-    pub(super) fn wait_for_attachment(&mut self) {
-        let Some(deadline) = Instant::now().checked_add(self.attachment_timeout) else { return };
+    pub(super) fn wait_for_attachment(&mut self, timeout: Duration) {
+        let Some(deadline) = Instant::now().checked_add(timeout) else { return };
         self.attachment = Some(deadline);
         // A timer that ends sooner is set anew then, so that a stream of attachments does not touch it.
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));

@@ -61,7 +61,7 @@ impl Dispatcher {
             decoder: common.format.decoder(limits.attachment_bytes),
             received: 0,
             connection: Connection::default(),
-            deadlines: Deadlines::new(server.connect_timeout, limits.attachment_timeout),
+            deadlines: Deadlines::new(server.connect_timeout),
             parked: None,
             turns: None,
             waker: None,
@@ -317,7 +317,10 @@ impl Handler for Dispatcher {
         self.received += message.len();
         let packet = match self.decoder.handle_message(message) {
             Ok(Some(packet)) => packet,
-            Ok(None) => return self.deadlines.wait_for_attachment(),
+            Ok(None) => {
+                let timeout = self.server.common.policy.limits.attachment_timeout;
+                return self.deadlines.wait_for_attachment(timeout);
+            }
             Err(error) => return self.fail(&error, cx),
         };
         self.deadlines.packet_complete();

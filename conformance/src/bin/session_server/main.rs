@@ -29,7 +29,7 @@ async fn main() -> io::Result<()> {
     if count("second_cookie") {
         server = server.handshake(async |mut handshake: Handshake| {
             let theme = HeaderValue::from_static("theme=dark; Path=/");
-            handshake.response_headers.append(header::SET_COOKIE, theme);
+            handshake.response_headers().append(header::SET_COOKIE, theme);
             Ok(handshake)
         });
     }
