@@ -48,8 +48,9 @@ const PLAIN: &[Case] = &[
     case("ack", Work::Ack, 100, 3.0),
     // The attachment is copied from the frame, for the handler and for the way back.
     case("binary 1 KiB", Work::Binary(1024), 100, 10.0),
-    case("WebSocket ping", Work::Ping, 100, 0.0),
-    case("event without handler, and a ping", Work::Unhandled, 100, 1.0),
+    // What is to be answered waits in a place of its own.
+    case("WebSocket ping", Work::Ping, 100, 1.0),
+    case("event without handler, and a ping", Work::Unhandled, 100, 2.0),
     // Among them the list of those who receive it.
     case("broadcast to 100", Work::Broadcast(100), 50, 5.0),
     case("broadcast to 1,000", Work::Broadcast(1000), 25, 5.0),
