@@ -511,5 +511,17 @@ mod tests {
             let theirs = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
             prop_assert_eq!(check(&text).is_ok(), theirs);
         }
+
+        #[test]
+        fn strings_are_found_without_other_results(text in r#"(\[")?[a-z\\"]{0,40}(",")?[\[\]{}",:0-9a-z\\ \n]{0,40}"?\]?"#) {
+            let found = check_array(&text);
+            prop_assert_eq!(found.as_ref().map(|_| ()).map_err(|error| *error), check(&text));
+            if let Ok(PlainStrings { first, second }) = found {
+                let value = serde_json::from_str::<serde_json::Value>(&text).unwrap();
+                for (at, string) in [first, second].into_iter().enumerate() {
+                    prop_assert!(string.is_none_or(|string| value[at] == text[string]));
+                }
+            }
+        }
     }
 }

@@ -389,6 +389,7 @@ fn event_name(payload: &str, start: usize) -> Result<(Name, usize), PacketError>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connection::IncomingEvent;
     use proptest::prelude::*;
 
     fn parse(text: &str) -> Result<(Packet, usize), PacketError> {
@@ -404,6 +405,31 @@ mod tests {
             id: id.and_then(AckId::new),
             name: name.into(),
             arguments: Arguments::new(json.into(), 0, event_name(json, 0).map_or(1, |(_, end)| end)),
+        }
+    }
+
+    #[test]
+    fn an_event_is_the_same_where_it_lies() {
+        for text in [
+            r#"2["a"]"#,
+            r#"2["a","text"]"#,
+            r#"2["a","\"",1]"#,
+            r#"2["\n","text",{}]"#,
+            r#"2[ "a" , "text" ]"#,
+            r#"2/n,7["a",["text"]]"#,
+            "2[1,2]",
+        ] {
+            let outline = Outline::parse(text, MAX_ATTACHMENTS).unwrap();
+            let (packet, _) = parse(text).unwrap();
+            assert_eq!(outline.namespace(text), &*packet.namespace, "{text}");
+            let Content::Event { id, name, arguments } = packet.content else { panic!("an event: {text}") };
+            let here = outline.event(text);
+            let first =
+                |arguments: ArgumentsRef<'_>| arguments.decode::<Option<serde_json::Value>>().unwrap();
+            assert_eq!(first(here.arguments), first(arguments.borrowed()), "{text}");
+            let string = here.arguments.decode::<String>().ok();
+            assert_eq!(string, arguments.decode::<String>().ok(), "{text}");
+            assert_eq!(here.to_owned(), IncomingEvent { id, name, arguments }, "{text}");
         }
     }
 

@@ -300,7 +300,12 @@ impl<A: Application> World<A> {
     }
 
     fn packet(&mut self, side: usize, packet: Packet, via: Transport) {
-        let event = self.ends[side].state.handle_packet(packet, via, self.now);
+        let state = &mut self.ends[side].state;
+        let delivers = matches!(packet, Packet::Message(_)).then(|| state.delivers(via));
+        let event = state.handle_packet(packet, via, self.now);
+        if let Some(delivers) = delivers {
+            assert_eq!(delivers, matches!(event, Some(Event::Message(_))), "whether a message is delivered");
+        }
         self.event(side, event);
     }
 
