@@ -424,7 +424,7 @@ impl<H: Handler> Core<H> {
         }
     }
 
-    /// Returns whether this has sent all that was queued.
+    /// Returns whether nothing is queued any more.
     fn send_frames(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(websocket) = &mut self.websocket else { return false };
         let (state, shared) = (&mut self.state, &self.registration.shared);
@@ -434,7 +434,6 @@ impl<H: Handler> Core<H> {
             let mut inlet = shared.lock();
             while !batch.is_full() && !close {
                 let Some(transmit) = state.poll_transmit(Transport::WebSocket, &mut inlet.outbox) else {
-                    all = state.transport() == Transport::WebSocket;
                     break;
                 };
                 sent = true;
@@ -444,6 +443,7 @@ impl<H: Handler> Core<H> {
                     batch.push(&transmit.packet);
                 }
             }
+            all = inlet.outbox.is_empty();
             shared.note_room(&inlet);
         });
         self.undrained |= sent;

@@ -115,7 +115,8 @@ impl WebSocket {
         }
     }
 
-    /// Lends events to `take`, which may replace them, until it breaks or the peer has sent no more; `Pending` in the latter case.
+    /// Lends events to `take`, which may replace them, until it breaks or the peer has sent no more; `Pending` in the
+    /// latter case.
     pub(crate) fn poll_events(
         &mut self,
         cx: &mut Context<'_>,

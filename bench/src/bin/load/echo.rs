@@ -161,27 +161,29 @@ mod tests {
     use super::*;
     use crate::frame::{BINARY, TEXT};
 
-    /// What a client hears, after it has sent two requests of three bytes.
-    fn hear(work: Work, messages: &[(u8, &[u8])]) -> Result<u64> {
-        let address = ([127, 0, 0, 1], 1).into();
-        let (warm_up, window) = (Duration::ZERO, Duration::ZERO);
-        let (wire, process, helper, rate) = (Wire::SocketIo, 0, None, 0);
-        let (connections, bytes, in_flight) = (1, 3, 2);
+    /// A client that has sent two requests of three bytes.
+    fn asked(work: Work, wire: Wire) -> Echo {
         let mut echo = Echo::new(&Order {
             work,
             wire,
-            address,
-            process,
-            helper,
-            connections,
-            bytes,
-            in_flight,
-            rate,
-            warm_up,
-            window,
+            address: ([127, 0, 0, 1], 1).into(),
+            process: 0,
+            helper: None,
+            connections: 1,
+            bytes: 3,
+            in_flight: 2,
+            rate: 0,
+            warm_up: Duration::ZERO,
+            window: Duration::ZERO,
         });
         echo.lanes[0].since.extend([Instant::now(), Instant::now()]);
         echo.count.open = true;
+        echo
+    }
+
+    /// What it hears.
+    fn hear(work: Work, messages: &[(u8, &[u8])]) -> Result<u64> {
+        let mut echo = asked(work, Wire::SocketIo);
         messages.iter().try_for_each(|(opcode, payload)| echo.message(0, *opcode, payload))?;
         Ok(echo.count.units)
     }
@@ -209,25 +211,7 @@ mod tests {
 
     #[test]
     fn bare_bytes_come_back_in_any_pieces() {
-        let address = ([127, 0, 0, 1], 1).into();
-        let (warm_up, window) = (Duration::ZERO, Duration::ZERO);
-        let (work, wire, process, helper, rate) = (Work::Echo, Wire::Tcp, 0, None, 0);
-        let (connections, bytes, in_flight) = (1, 3, 2);
-        let mut echo = Echo::new(&Order {
-            work,
-            wire,
-            address,
-            process,
-            helper,
-            connections,
-            bytes,
-            in_flight,
-            rate,
-            warm_up,
-            window,
-        });
-        echo.lanes[0].since.extend([Instant::now(), Instant::now()]);
-        echo.count.open = true;
+        let mut echo = asked(Work::Echo, Wire::Tcp);
         let sent = echo.script.requests(0, 2).to_vec();
         for piece in sent.chunks(5) {
             echo.message(0, 0, piece).expect("that was sent");
