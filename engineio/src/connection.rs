@@ -258,6 +258,12 @@ impl State {
         via == self.transport() && matches!(self.phase, Phase::Open)
     }
 
+    /// Whether [`poll_transmit`](Self::poll_transmit) for the WebSocket would return nothing but messages now: for who
+    /// takes many of them from the outbox together.
+    pub fn streams_messages(&self) -> bool {
+        self.delivers(Transport::WebSocket) && !self.beat_due && self.signal.is_none()
+    }
+
     fn handle_on_route(&mut self, packet: Packet, now: Instant) -> Option<Event> {
         match (packet, self.role) {
             (Packet::Message(message), _) => {

@@ -83,7 +83,10 @@ impl Outbox {
     #[inline]
     fn push(&mut self, queued: Queued) {
         self.furnish();
-        self.bytes += queued.cost();
+        self.bytes += cost(match &queued {
+            Queued::Message(outgoing) => outgoing.message.len(),
+            Queued::Copied(length) => *length,
+        });
         self.queue.push_back(queued);
     }
 
@@ -92,28 +95,52 @@ impl Outbox {
     fn furnish(&mut self) {
         if self.queue.capacity() == 0 {
             (self.queue, self.copied) = SPARE.take();
-            // From now on it has memory, wherever that comes from.
-            self.queue.reserve(FEW);
+            if self.queue.capacity() == 0 {
+                // From now on it has memory, wherever that comes from.
+                self.queue.reserve(FEW);
+            }
         }
     }
 
-    /// Takes the oldest message. A connection that is idle again holds nothing: memory is given back when this is asked in
-    /// vain.
+    /// Takes the oldest message. A connection that is idle again holds nothing: memory is given back when this, or
+    /// [`pop_text`](Self::pop_text), is asked in vain.
     #[inline]
     pub fn pop(&mut self) -> Option<Departure<'_>> {
         let Some(queued) = self.queue.pop_front() else {
             self.vacate();
             return None;
         };
-        self.bytes -= queued.cost();
         Some(match queued {
-            Queued::Message(message) => Departure::Message(message),
-            Queued::Copied(length) => {
-                let start = self.taken;
-                self.taken += length;
-                Departure::Text(&self.copied[start..self.taken])
+            Queued::Message(message) => {
+                self.bytes -= cost(message.message.len());
+                Departure::Message(message)
             }
+            Queued::Copied(length) => Departure::Text(self.take_copied(length)),
         })
+    }
+
+    /// Takes the oldest message if it is a text that was copied, as when many small ones leave together.
+    #[inline]
+    pub fn pop_text(&mut self) -> Option<&str> {
+        match self.queue.front() {
+            Some(&Queued::Copied(length)) => {
+                self.queue.pop_front();
+                Some(self.take_copied(length))
+            }
+            Some(Queued::Message(_)) => None,
+            None => {
+                self.vacate();
+                None
+            }
+        }
+    }
+
+    #[inline]
+    fn take_copied(&mut self, length: usize) -> &str {
+        self.bytes -= cost(length);
+        let start = self.taken;
+        self.taken += length;
+        &self.copied[start..self.taken]
     }
 
     fn vacate(&mut self) {
@@ -144,15 +171,9 @@ impl Outbox {
     }
 }
 
-impl Queued {
-    /// An empty message takes room too: its place in the queue.
-    fn cost(&self) -> usize {
-        let length = match self {
-            Self::Message(outgoing) => outgoing.message.len(),
-            Self::Copied(length) => *length,
-        };
-        length + size_of::<Self>()
-    }
+/// What a message of so many bytes counts. An empty one takes room too: its place in the queue.
+fn cost(length: usize) -> usize {
+    length + size_of::<Queued>()
 }
 
 /// Messages, and bytes of copies, for which there is room at least, once there are any.
@@ -166,16 +187,12 @@ thread_local! {
 
 /// Up to which size such memory is kept.
 const KEPT_MESSAGES: usize = 64;
-const KEPT_BYTES: usize = 16 << 10;
+const KEPT_BYTES: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::Message;
-
-    fn cost(message: Outgoing) -> usize {
-        Queued::Message(message).cost()
-    }
 
     fn drain(outbox: &mut Outbox) -> Vec<String> {
         let mut texts = Vec::new();
@@ -191,7 +208,7 @@ mod tests {
 
     #[test]
     fn is_full_at_its_limit_and_not_before() {
-        let mut outbox = Outbox::new(2 * cost("12345".into()));
+        let mut outbox = Outbox::new(2 * cost(5));
         assert_eq!(outbox.push_all(["12345".into()]), Ok(()));
         assert!(!outbox.is_full());
         assert_eq!(outbox.push_all(["12345".into()]), Ok(()));
@@ -240,13 +257,14 @@ mod tests {
             expected.push_back(text);
             // Slower than it is filled.
             if number % 3 > 0 {
-                let next = match outbox.pop() {
+                let text = if number % 2 == 0 { outbox.pop_text().map(str::to_owned) } else { None };
+                let next = text.unwrap_or_else(|| match outbox.pop() {
                     Some(Departure::Text(text)) => text.to_owned(),
                     Some(Departure::Message(next)) => {
                         String::from_utf8(next.message.as_bytes().to_vec()).unwrap()
                     }
                     None => panic!("it is not empty"),
-                };
+                });
                 assert_eq!(Some(next), expected.pop_front());
             }
         }
@@ -257,7 +275,7 @@ mod tests {
 
     #[test]
     fn copies_count() {
-        let mut outbox = Outbox::new(2 * Queued::Copied(5).cost());
+        let mut outbox = Outbox::new(2 * cost(5));
         assert_eq!(outbox.push_copy("12345"), Ok(()));
         assert_eq!(outbox.push_copy("12345"), Ok(()));
         assert_eq!(outbox.push_copy("1"), Err(SendError::Full));

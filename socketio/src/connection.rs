@@ -184,22 +184,29 @@ pub struct IncomingEvent {
 }
 
 /// The same as long as its text is lent.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct EventRef<'a> {
     pub(crate) id: Option<AckId>,
     pub(crate) name: &'a str,
     pub(crate) arguments: ArgumentsRef<'a>,
+    /// What lends it, if that is an event which costs less to share than to copy.
+    pub(crate) whole: Option<&'a IncomingEvent>,
 }
 
 impl EventRef<'_> {
-    pub(crate) fn to_owned(self) -> IncomingEvent {
-        IncomingEvent { id: self.id, name: self.name.into(), arguments: self.arguments.to_owned() }
+    pub(crate) fn to_owned(&self) -> IncomingEvent {
+        self.whole.cloned().unwrap_or_else(|| IncomingEvent {
+            id: self.id,
+            name: self.name.into(),
+            arguments: self.arguments.to_owned(),
+        })
     }
 }
 
 impl IncomingEvent {
     pub(crate) fn borrowed(&self) -> EventRef<'_> {
-        EventRef { id: self.id, name: &self.name, arguments: self.arguments.borrowed() }
+        let arguments = self.arguments.borrowed();
+        EventRef { id: self.id, name: &self.name, arguments, whole: Some(self) }
     }
 
     /// The id of the acknowledgement that the peer waits for, if it does.

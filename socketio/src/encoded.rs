@@ -109,42 +109,30 @@ impl Encoded {
         data: &D,
         last: Option<&str>,
     ) -> Result<Self, EncodeError> {
-        Self::lend_event(
-            max_attachments,
-            namespace,
-            id,
-            name,
-            data,
-            last,
-            #[expect(
-                clippy::redundant_closure_for_method_calls,
-                reason = "the method is not general enough"
-            )]
-            |packet| packet.into_owned(),
-        )
+        Self::lend_event(max_attachments, namespace, id, name, data, last, |packet| Ok(packet.into_owned()))
     }
 
     /// The same, lent as it has been written.
-    pub(crate) fn lend_event<D: Serialize + ?Sized, R>(
+    pub(crate) fn lend_event<D: Serialize + ?Sized, R, E: From<EncodeError>>(
         max_attachments: usize,
         namespace: &str,
         id: Option<AckId>,
         name: &str,
         data: &D,
         last: Option<&str>,
-        take: impl FnOnce(Lent<'_>) -> R,
-    ) -> Result<R, EncodeError> {
+        take: impl FnOnce(Lent<'_>) -> Result<R, E>,
+    ) -> Result<R, E> {
         if is_reserved(name) {
-            return Err(EncodeError::ReservedName);
+            return Err(EncodeError::ReservedName.into());
         }
         with_scratch(2 * COPIED, |text| {
             header(text, '2', namespace, id);
-            let attachments = args::write(text, Some(name), data, last)?;
-            Ok(take(if attachments.is_empty() {
+            let attachments = args::write(text, Some(name), data, last).map_err(EncodeError::Data)?;
+            take(if attachments.is_empty() {
                 Lent::Text(text)
             } else {
                 Lent::Packet(Self::with_attachments(text, attachments, max_attachments)?)
-            }))
+            })
         })
     }
 
@@ -282,7 +270,7 @@ fn header(text: &mut Text, kind: char, namespace: &str, id: Option<AckId>) {
 const COPIED: usize = 8 << 10;
 
 /// Texts up to this size are queued as a copy: beyond it, that costs more than memory of their own.
-const SMALL: usize = 1 << 10;
+const SMALL: usize = 8 << 10;
 
 #[cfg(test)]
 mod tests {

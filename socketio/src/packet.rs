@@ -252,7 +252,7 @@ impl Outline {
         };
         let string = self.string.clone().map(|at| &text[at]);
         let arguments = ArgumentsRef::new(&text[self.payload..], self.first - self.payload, string, &[]);
-        EventRef { id: self.id, name, arguments }
+        EventRef { id: self.id, name, arguments, whole: None }
     }
 
     /// What the packet with this text says; attachments are to be added.
@@ -425,8 +425,8 @@ mod tests {
             let Content::Event { id, name, arguments } = packet.content else { panic!("an event: {text}") };
             let here = outline.event(text);
             let first =
-                |arguments: ArgumentsRef<'_>| arguments.decode::<Option<serde_json::Value>>().unwrap();
-            assert_eq!(first(here.arguments), first(arguments.borrowed()), "{text}");
+                |arguments: &ArgumentsRef<'_>| arguments.decode::<Option<serde_json::Value>>().unwrap();
+            assert_eq!(first(&here.arguments), first(&arguments.borrowed()), "{text}");
             let string = here.arguments.decode::<String>().ok();
             assert_eq!(string, arguments.decode::<String>().ok(), "{text}");
             assert_eq!(here.to_owned(), IncomingEvent { id, name, arguments }, "{text}");

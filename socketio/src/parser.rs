@@ -110,18 +110,18 @@ impl Format {
     }
 
     /// The same, lent as it has been written, for who only copies it.
-    pub(crate) fn lend_event<D: Serialize + ?Sized, R>(
+    pub(crate) fn lend_event<D: Serialize + ?Sized, R, E: From<EncodeError>>(
         &self,
         namespace: &str,
         name: &str,
         data: &D,
-        take: impl FnOnce(Lent<'_>) -> R,
-    ) -> Result<R, EncodeError> {
+        take: impl FnOnce(Lent<'_>) -> Result<R, E>,
+    ) -> Result<R, E> {
         match self {
             Self::Default { max_attachments } => {
                 Encoded::lend_event(*max_attachments, namespace, None, name, data, None, take)
             }
-            Self::Other(_) => Ok(take(Lent::Packet(self.event(namespace, None, name, data, None)?))),
+            Self::Other(_) => take(Lent::Packet(self.event(namespace, None, name, data, None)?)),
         }
     }
 

@@ -54,7 +54,7 @@ impl Acknowledge<'_> {
     pub fn with<T: Serialize + ?Sized>(self, data: &T) -> Answer {
         let Some(Awaited { format, namespace, id }) = self.0 else { return Answer::default() };
         match format.ack(namespace, id, data) {
-            Ok(packet) => Answer { packet: Some(packet), ..Answer::default() },
+            Ok(packet) => Answer::new(Answered { packet: Some(packet), failed: false, failure: None }),
             Err(error) => self.failed(EventFailure::Reply(error)),
         }
     }
@@ -63,7 +63,7 @@ impl Acknowledge<'_> {
     pub fn error(self, error: &impl fmt::Display) -> Answer {
         let message = error.to_string();
         match self.error_packet(&message) {
-            Some(Ok(packet)) => Answer { packet: Some(packet), failed: true, failure: None },
+            Some(Ok(packet)) => Answer::new(Answered { packet: Some(packet), failed: true, failure: None }),
             Some(Err(error)) => self.failed(EventFailure::Reply(error)),
             None => self.failed(EventFailure::Handler(message)),
         }
@@ -78,7 +78,7 @@ impl Acknowledge<'_> {
     /// Answers that something failed of which the error hook is to hear in any case.
     pub(crate) fn failed(self, failure: EventFailure) -> Answer {
         let packet = self.error_packet(&failure.told_to_client()).and_then(Result::ok);
-        Answer { packet, failed: true, failure: Some(Box::new(failure)) }
+        Answer::new(Answered { packet, failed: true, failure: Some(failure) })
     }
 
     fn error_packet(self, error: &str) -> Option<Result<Encoded, EncodeError>> {
@@ -95,22 +95,35 @@ struct ErrorReply<'a> {
 /// What has been answered to an event, or that nothing has.
 #[derive(Debug, Default)]
 #[must_use = "the client waits for the answer"]
-pub struct Answer {
-    pub(crate) packet: Option<Encoded>,
-    pub(crate) failed: bool,
+// Most events are not answered, and this is moved more often than it is looked at.
+pub struct Answer(Option<Box<Answered>>);
+
+#[derive(Debug)]
+struct Answered {
+    packet: Option<Encoded>,
+    failed: bool,
     /// What nobody has been told of yet.
-    pub(crate) failure: Option<Box<EventFailure>>,
+    failure: Option<EventFailure>,
 }
 
 impl Answer {
+    fn new(answered: Answered) -> Self {
+        Self(Some(Box::new(answered)))
+    }
+
     /// Whether the event failed: its data did not decode, or its handler returned an error or panicked.
     pub fn is_error(&self) -> bool {
-        self.failed
+        self.0.as_ref().is_some_and(|answered| answered.failed)
     }
 
     /// Whether the client gets an acknowledgement.
     pub fn is_sent(&self) -> bool {
-        self.packet.is_some()
+        self.0.as_ref().is_some_and(|answered| answered.packet.is_some())
+    }
+
+    /// What the client gets, and what nobody has been told of yet.
+    pub(crate) fn into_parts(self) -> (Option<Encoded>, Option<EventFailure>) {
+        self.0.map_or((None, None), |answered| (answered.packet, answered.failure))
     }
 }
 
@@ -161,7 +174,7 @@ mod tests {
     }
 
     fn text(answer: &Answer) -> Option<String> {
-        let first = answer.packet.as_ref()?.messages().next();
+        let first = answer.0.as_ref()?.packet.as_ref()?.messages().next();
         let Some(Message::Text(text)) = first.map(|first| first.message().clone()) else { panic!("text") };
         Some(text.to_string())
     }
@@ -179,7 +192,7 @@ mod tests {
         ] {
             assert_eq!(text(&reply).as_deref(), expected);
             assert_eq!(reply.is_error(), expected.is_some_and(|text| text.contains("error")));
-            assert!(reply.failure.is_none());
+            assert!(reply.into_parts().1.is_none());
         }
     }
 
@@ -187,7 +200,7 @@ mod tests {
     fn an_error_that_no_client_hears_of_is_kept_for_the_hook() {
         let unheard = answer(None, Err::<(), _>("full"));
         assert!(unheard.is_error() && !unheard.is_sent());
-        assert_eq!(unheard.failure.unwrap().to_string(), "full");
+        assert_eq!(unheard.into_parts().1.unwrap().to_string(), "full");
     }
 
     #[test]
@@ -198,6 +211,6 @@ mod tests {
             text(&unencodable).unwrap(),
             r#"3/a,7[{"error":"reply: data cannot be encoded: key must be a string"}]"#
         );
-        assert!(unencodable.failure.is_some());
+        assert!(unencodable.into_parts().1.is_some());
     }
 }

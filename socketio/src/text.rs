@@ -30,6 +30,25 @@ impl Text {
         }
     }
 
+    /// Adds a string of JSON, whose content stands for itself.
+    pub(crate) fn push_quoted(&mut self, content: &str, is_first: bool) {
+        let (quote, whole) = (if is_first { "\"" } else { ",\"" }, content.len() + 3);
+        match self {
+            Self::Checked(text) => {
+                text.reserve(whole);
+                text.push_str(quote);
+                text.push_str(content);
+                text.push('"');
+            }
+            Self::Unchecked(bytes) => {
+                bytes.reserve(whole);
+                bytes.extend_from_slice(quote.as_bytes());
+                bytes.extend_from_slice(content.as_bytes());
+                bytes.push(b'"');
+            }
+        }
+    }
+
     /// To be written to by what writes UTF-8.
     pub(crate) fn bytes(&mut self) -> &mut Vec<u8> {
         if let Self::Checked(text) = self {

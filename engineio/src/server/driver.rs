@@ -35,6 +35,8 @@ pin_project! {
         core: Core<H>,
         #[pin]
         timer: Sleep,
+        // It wakes this task, so that there is no need to poll it before it has ended.
+        timer_set: bool,
     }
 }
 
@@ -114,6 +116,7 @@ impl<H: Handler> Driver<H> {
                 registration: Registration { shared, task },
             },
             timer: tokio::time::sleep_until(deadline),
+            timer_set: false,
         }
     }
 }
@@ -133,9 +136,12 @@ impl<H: Handler> Future for Driver<H> {
             if !core.take_requests() {
                 return Poll::Pending;
             }
-            while this.timer.as_mut().poll(cx).is_ready() {
-                core.handle_timeout(Instant::now().into_std());
-                this.timer.as_mut().reset(core.deadline());
+            if !*this.timer_set || this.timer.is_elapsed() {
+                while this.timer.as_mut().poll(cx).is_ready() {
+                    core.handle_timeout(Instant::now().into_std());
+                    this.timer.as_mut().reset(core.deadline());
+                }
+                *this.timer_set = true;
             }
             core.receive(&mut budget, cx);
             core.send(cx);
@@ -146,6 +152,7 @@ impl<H: Handler> Future for Driver<H> {
             let deadline = core.deadline();
             if deadline != this.timer.deadline() {
                 this.timer.as_mut().reset(deadline);
+                *this.timer_set = false;
                 continue;
             }
             if budget == 0 {
@@ -279,7 +286,6 @@ impl<H: Handler> Core<H> {
     fn receive_frames(&mut self, budget: &mut u32, cx: &mut Context<'_>) {
         let Some(mut websocket) = self.websocket.take() else { return };
         let limits = self.registration.task.server().frame_limits;
-        let now = Instant::now().into_std();
         let outcome = websocket.poll_events(cx, &limits, |event, cx| {
             *budget -= 1;
             let packet = match event {
@@ -297,6 +303,7 @@ impl<H: Handler> Core<H> {
             };
             match packet {
                 Some(Ok(packet)) => {
+                    let now = Instant::now().into_std();
                     let event = self.state.handle_packet(packet, Transport::WebSocket, now);
                     self.give(event, cx);
                 }
@@ -432,7 +439,16 @@ impl<H: Handler> Core<H> {
         let outcome = websocket.poll_send(cx, &mut |batch| {
             // Locked once for all that leaves together.
             let mut inlet = shared.lock();
-            while !batch.is_full() && !close {
+            let streams = state.streams_messages();
+            while streams
+                && !batch.is_full()
+                && let Some(text) = inlet.outbox.pop_text()
+            {
+                sent = true;
+                batch.push_text(text);
+            }
+            let exhausted = streams && inlet.outbox.is_empty();
+            while !(batch.is_full() || close || exhausted) {
                 let Some(transmit) = state.poll_transmit(Transport::WebSocket, &mut inlet.outbox) else {
                     break;
                 };

@@ -57,6 +57,15 @@ impl Stream {
         }
     }
 
+    /// `Pending` until there may be more to read. Ready at once where only reading can tell.
+    pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => stream.poll_read_ready(cx),
+            Self::Split { read, .. } => read.as_ref().poll_read_ready(cx),
+            Self::Other(_) => Poll::Ready(Ok(())),
+        }
+    }
+
     /// Reads into the thread's buffer and hands over what came. No data is the end of the stream.
     ///
     /// A peer that sends nothing costs no buffer this way.
@@ -124,6 +133,21 @@ impl AsyncWrite for Stream {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Split { write, .. } => Pin::new(own(write)).poll_shutdown(cx),
             Self::Other(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+impl Stream {
+    /// Writes what is taken at once, which costs less than to ask first whether anything is.
+    pub(crate) fn poll_write_now(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        let tried = match self {
+            Self::Tcp(stream) => stream.try_write(data),
+            Self::Split { write, .. } => own(write).try_write(data),
+            Self::Other(stream) => return Pin::new(stream).poll_write(cx, data),
+        };
+        match tried {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Pin::new(self).poll_write(cx, data),
+            tried => Poll::Ready(tried),
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::{
     server::{
         TaskGuard,
         admission::Permit,
-        stream::{Stream, with_write_buffer},
+        stream::{READ_BUFFER, Stream, with_write_buffer},
     },
     websocket::{Decoder, Event, Limits, Opcode, ProtocolError, encode_close, encode_header},
 };
@@ -72,12 +72,15 @@ impl Batch<'_> {
     pub(crate) fn push(&mut self, packet: &PacketCow<'_>) {
         match packet {
             PacketCow::Packet(packet) => self.large = push_frame(self.frames, packet, self.base64),
-            PacketCow::Text(text) => {
-                encode_header(Opcode::Text, 1 + text.len()).append_to(self.frames);
-                self.frames.push(b'4');
-                self.frames.extend_from_slice(text.as_bytes());
-            }
+            PacketCow::Text(text) => self.push_text(text),
         }
+    }
+
+    /// Adds a message.
+    pub(crate) fn push_text(&mut self, text: &str) {
+        encode_header(Opcode::Text, 1 + text.len()).append_to(self.frames);
+        self.frames.push(b'4');
+        self.frames.extend_from_slice(text.as_bytes());
     }
 }
 
@@ -136,10 +139,12 @@ impl WebSocket {
             let Self { stream, decoder, undecoded, pong, .. } = self;
             // The borrow of `cx` by the read ends before events are handled.
             let mut waker = Context::from_waker(cx.waker());
+            let mut drained = false;
             let read = stream.poll_read_with(&mut waker, |input| {
                 if input.is_empty() {
                     return Err(Ended::Lost);
                 }
+                drained = input.len() < READ_BUFFER;
                 let (used, flow) = decode(decoder, pong, input, limits, &mut |event| take(event, cx));
                 if matches!(flow, Ok(ControlFlow::Break(()))) && used < input.len() {
                     *undecoded = Some(Box::new(BytesMut::from(&input[used..])));
@@ -151,6 +156,10 @@ impl WebSocket {
                 Ok(Ok(ControlFlow::Break(()))) => return Poll::Ready(Ok(())),
                 Ok(Err(ended)) => return Poll::Ready(Err(ended)),
                 Err(_) => return Poll::Ready(Err(Ended::Lost)),
+            }
+            // To be woken is all that is left to do, which costs less than to read in vain.
+            if drained && ready!(stream.poll_read_ready(cx)).is_err() {
+                return Poll::Ready(Err(Ended::Lost));
             }
         }
     }
@@ -187,9 +196,9 @@ impl WebSocket {
 
     /// Writes a batch and what follows it, keeping what the stream does not take.
     fn write_batch(&mut self, cx: &mut Context<'_>, batch: &[u8], large: &Bytes) -> io::Result<()> {
-        let stream = Pin::new(&mut self.stream);
+        let mut stream = Pin::new(&mut self.stream);
         let written = match () {
-            () if large.is_empty() => stream.poll_write(cx, batch),
+            () if large.is_empty() => stream.poll_write_now(cx, batch),
             () if stream.is_write_vectored() => {
                 stream.poll_write_vectored(cx, &[IoSlice::new(batch), IoSlice::new(large)])
             }
@@ -208,6 +217,7 @@ impl WebSocket {
         Ok(())
     }
 
+    #[inline]
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             let Some(unsent) = self.unsent.as_deref_mut() else {

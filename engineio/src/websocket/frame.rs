@@ -136,7 +136,40 @@ impl Decoder {
     /// Returns how many bytes it took, and the event. Call it again with the rest until there is no event: then all
     /// of `input` was taken. Mistakes are reported at the first byte that shows them; after one, as after
     /// [`Event::Close`], all further input is ignored.
+    #[inline]
     pub fn decode<'a>(
+        &mut self,
+        input: &'a mut [u8],
+        limits: &Limits,
+    ) -> Result<(usize, Option<Event<'a>>), ProtocolError> {
+        // The rule, of which nothing has to be remembered.
+        if let Some((mut frame, head)) = self.whole_text(input, limits) {
+            let end = head + frame.remaining as usize;
+            let text = &mut input[head..end];
+            frame.unmask(text);
+            return match simdutf8::basic::from_utf8(text) {
+                Ok(text) => Ok((end, Some(Event::Text(text.into())))),
+                Err(_) => {
+                    self.state = State::Closed;
+                    Err(ProtocolError::InvalidText)
+                }
+            };
+        }
+        self.decode_any(input, limits)
+    }
+
+    /// The frame at the front of `input` and the length of its header, if it is a text message and all there.
+    #[inline]
+    fn whole_text(&self, input: &[u8], limits: &Limits) -> Option<(Frame, usize)> {
+        let is_between = matches!(self.state, State::Header { filled: 0, .. }) && self.message.is_none();
+        if !is_between || input.first() != Some(&WHOLE_TEXT) {
+            return None;
+        }
+        let (frame, head) = Frame::parse(input, None, limits).ok()??;
+        (frame.remaining <= (input.len() - head) as u64).then_some((frame, head))
+    }
+
+    fn decode_any<'a>(
         &mut self,
         input: &'a mut [u8],
         limits: &Limits,
@@ -274,6 +307,7 @@ impl Frame {
     ///
     /// Every check looks at the shortest prefix that can decide it, in order: so an incomplete header is refused as
     /// early as possible, and for the same reason as the complete one.
+    #[inline(always)]
     fn parse(
         bytes: &[u8],
         message: Option<&Partial>,
@@ -344,7 +378,11 @@ impl Frame {
         for word in words {
             *word = (u128::from_ne_bytes(*word) ^ wide).to_ne_bytes();
         }
-        for (byte, mask) in tail.iter_mut().zip(wide.to_ne_bytes()) {
+        let (words, tail) = tail.as_chunks_mut();
+        for word in words {
+            *word = (u32::from_ne_bytes(*word) ^ wide as u32).to_ne_bytes();
+        }
+        for (byte, mask) in tail.iter_mut().zip(self.mask) {
             *byte ^= mask;
         }
         // As a number, for which nothing is called.
@@ -514,6 +552,8 @@ pub fn encode_close(code: Option<u16>) -> Bytes {
 }
 
 const FIN: u8 = 0x80;
+/// First byte of a text message in one frame.
+const WHOLE_TEXT: u8 = FIN | Opcode::Text as u8;
 const RSV1: u8 = 0x40;
 const RSV2: u8 = 0x20;
 const RSV3: u8 = 0x10;

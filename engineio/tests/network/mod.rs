@@ -339,11 +339,13 @@ impl<A: Application> World<A> {
         let peer = 1 - side;
         while self.ends[side].websocket {
             let end = &mut self.ends[side];
-            match end
+            let streams = end.state.streams_messages();
+            let next = end
                 .state
                 .poll_transmit(Transport::WebSocket, &mut end.outbox)
-                .map(|transmit| transmit.packet.into_owned())
-            {
+                .map(|transmit| transmit.packet.into_owned());
+            assert!(!streams || matches!(next, None | Some(Packet::Message(_))), "{next:?} before messages");
+            match next {
                 None => break,
                 Some(Packet::Close) => {
                     self.ends[side].websocket = false;

@@ -38,7 +38,7 @@ pub struct Arguments {
 }
 
 /// The same, of somebody else.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct ArgumentsRef<'a> {
     json: &'a str,
     first: usize,
@@ -58,12 +58,12 @@ impl<'a> ArgumentsRef<'a> {
         Self { json, first, string, attachments }
     }
 
-    pub(crate) fn decode<D: DeserializeOwned>(self) -> Result<D, DecodeError> {
+    pub(crate) fn decode<D: DeserializeOwned>(&self) -> Result<D, DecodeError> {
         read::arguments(&self.json[self.first..], self.string, self.attachments).map_err(DecodeError)
     }
 
-    pub(crate) fn to_owned(self) -> Arguments {
-        let Self { json, first, attachments, .. } = self;
+    pub(crate) fn to_owned(&self) -> Arguments {
+        let Self { json, first, attachments, .. } = *self;
         Arguments { text: json.into(), start: 0, first, attachments: attachments.to_vec() }
     }
 }

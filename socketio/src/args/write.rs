@@ -55,9 +55,7 @@ impl Array<'_> {
         if plain_prefix(value.as_bytes()) < value.len() {
             return self.push(value);
         }
-        self.text.push_str(if mem::take(&mut self.is_empty) { "\"" } else { ",\"" });
-        self.text.push_str(value);
-        self.text.push('"');
+        self.text.push_quoted(value, mem::take(&mut self.is_empty));
         Ok(())
     }
 

@@ -4,14 +4,13 @@ use super::{
     Shared,
     admission::{Admitted, Recovered, admit},
     deadlines::Deadlines,
-    handler::Arrived,
     link::{Link, Request},
     socket::Socket,
     task::{Outcome, Task},
     turns::{Turn, Turns},
 };
 use crate::{
-    connection::{Connection, Incoming, IncomingEvent},
+    connection::{Connection, EventRef, Incoming, IncomingEvent},
     encoded::{EncodeError, Encoded},
     error::{DisconnectReason, Refusal},
     limits::Limit,
@@ -216,7 +215,7 @@ impl Dispatcher {
 
     /// Handles an event when it is its turn; others see it at once.
     fn event_in_turn(&mut self, socket: &Socket, event: IncomingEvent, cx: &mut Context<'_>) {
-        if let Some(task) = Task::catch_all(socket, event.borrowed()) {
+        if let Some(task) = Task::catch_all(socket, &event.borrowed()) {
             self.started(task.start(cx), cx);
         }
         self.run(socket, Turn::Event(event), cx);
@@ -307,7 +306,7 @@ impl Handler for Dispatcher {
             let socket = socket.clone();
             return self.event_in_turn(&socket, event.to_owned(), cx);
         }
-        start_event(socket, event.name, Arrived::Lent(event), &mut self.parked, cx);
+        start_event(socket, &event, &mut self.parked, cx);
     }
 
     fn on_message(&mut self, message: Message, cx: &mut Context<'_>) {
@@ -334,8 +333,7 @@ impl Handler for Dispatcher {
                     let socket = socket.clone();
                     return self.event_in_turn(&socket, event, cx);
                 }
-                let name = event.name.clone();
-                start_event(socket, &name, Arrived::Whole(event), &mut self.parked, cx);
+                start_event(socket, &event.borrowed(), &mut self.parked, cx);
             }
             Ok(Incoming::Ack(socket, id, arguments)) => socket.acknowledge(id, arguments),
             Ok(Incoming::Connect { namespace, payload }) => self.connect(&namespace, payload, cx),
@@ -367,6 +365,9 @@ impl Handler for Dispatcher {
             self.fail(&expired, cx);
         }
         self.poll_parked(cx);
+        if self.parked.is_none() && self.turns.is_none() && !self.draining {
+            return Poll::Ready(());
+        }
         let parked = self.parked();
         if self.draining && parked == 0 {
             self.link.connection.close_gently(CloseReason::ServerShutdown);
@@ -382,13 +383,13 @@ impl Handler for Dispatcher {
 
 /// Handles an event, by its text or whole. The socket is only lent here: another handle to it would cost more than most
 /// of this.
-fn start_event(socket: &Socket, name: &str, event: Arrived<'_>, parked: &mut Parked, cx: &mut Context<'_>) {
+fn start_event(socket: &Socket, event: &EventRef<'_>, parked: &mut Parked, cx: &mut Context<'_>) {
     let mut park = |task| parked.get_or_insert_default().push(task);
-    if let Some(Err(task)) = Task::catch_all(socket, event.borrowed()).map(|task| task.start(cx)) {
+    if let Some(Err(task)) = Task::catch_all(socket, event).map(|task| task.start(cx)) {
         park(task);
     }
-    match Task::start_event(socket, name, event, cx) {
-        Ok(answer) => socket.answer(name, answer),
+    match Task::start_event(socket, event, cx) {
+        Ok(answer) => socket.answer(event.name, answer),
         Err(task) => park(task),
     }
 }
@@ -410,7 +411,7 @@ fn admits_event(socket: &Socket, id: Option<AckId>, bytes: usize, draining: bool
 }
 
 fn refuse_event(socket: &Socket, id: Option<AckId>, why: &impl std::fmt::Display) {
-    if let Some(packet) = socket.acknowledge_for(id).error(why).packet {
+    if let Some(packet) = socket.acknowledge_for(id).error(why).into_parts().0 {
         socket.link().send_control(packet);
     }
 }

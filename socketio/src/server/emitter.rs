@@ -109,7 +109,7 @@ impl<'a> Emitter<'a> {
         if self.socket.is_ended() {
             return Err(SendError::Disconnected);
         }
-        Ok(live.common.format.lend_event(&live.path, name, data, |packet| self.send(packet))??)
+        live.common.format.lend_event(&live.path, name, data, |packet| Ok(self.send(packet)?))
     }
 
     fn send(self, packet: Lent<'_>) -> Result<(), engineio::SendError> {

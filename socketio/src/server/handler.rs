@@ -5,7 +5,7 @@
 
 use super::{handle::NamespaceHandle, socket::Socket};
 use crate::{
-    args::{ArgumentsRef, DecodeError},
+    args::DecodeError,
     connection::{EventRef, IncomingEvent},
     error::{DisconnectReason, EventError, EventFailure, Refusal},
     event::OutgoingEvent,
@@ -46,8 +46,7 @@ pub(crate) type ServerHandler = Box<
 /// The data of one event for one handler.
 pub(super) struct Call<'a> {
     pub(super) socket: &'a Socket,
-    pub(super) id: Option<AckId>,
-    pub(super) arguments: ArgumentsRef<'a>,
+    pub(super) event: &'a EventRef<'a>,
 }
 
 /// Who is to be answered, if anybody.
@@ -73,11 +72,11 @@ impl Caller {
 
 impl Call<'_> {
     fn decode<D: DeserializeOwned>(&self) -> Result<D, DecodeError> {
-        self.arguments.decode()
+        self.event.arguments.decode()
     }
 
     fn undecoded(&self, error: DecodeError) -> BoxFuture<'static, Answer> {
-        let ack = self.socket.acknowledge_for(self.id);
+        let ack = self.socket.acknowledge_for(self.event.id);
         std::future::ready(ack.failed(EventFailure::Decode(error))).boxed()
     }
 }
@@ -90,7 +89,7 @@ where
     Fut: Future<Output = R> + Send + 'static,
 {
     Box::new(move |call| match call.decode() {
-        Ok(data) => Caller::new(call.socket, call.id).answer(handler(call.socket.clone(), data)),
+        Ok(data) => Caller::new(call.socket, call.event.id).answer(handler(call.socket.clone(), data)),
         Err(error) => call.undecoded(error),
     })
 }
@@ -151,7 +150,7 @@ impl Next {
         match live.blueprint.event_middleware.get(at) {
             Some(middleware) => middleware(socket.clone(), event, Self { socket, at: at + 1 }),
             // Middleware may have waited.
-            None if socket.is_connected() => handle(&socket, event.borrowed()),
+            None if socket.is_connected() => handle(&socket, &event.borrowed()),
             None => std::future::ready(Answer::default()).boxed(),
         }
     }
@@ -163,43 +162,19 @@ impl std::fmt::Debug for Next {
     }
 }
 
-/// An event on its way to the handlers.
-#[derive(Debug)]
-pub(super) enum Arrived<'a> {
-    /// Those who only look at it, as most do, spare the copy.
-    Lent(EventRef<'a>),
-    Whole(IncomingEvent),
-}
-
-impl Arrived<'_> {
-    pub(super) fn borrowed(&self) -> EventRef<'_> {
-        match self {
-            Self::Lent(event) => *event,
-            Self::Whole(event) => event.borrowed(),
-        }
-    }
-
-    pub(super) fn into_owned(self) -> IncomingEvent {
-        match self {
-            Self::Lent(event) => event.to_owned(),
-            Self::Whole(event) => event,
-        }
-    }
-}
-
 /// Starts what handles an event: the middleware, and the handlers behind it.
-pub(super) fn start(socket: &Socket, event: Arrived<'_>) -> BoxFuture<'static, Answer> {
+pub(super) fn start(socket: &Socket, event: &EventRef<'_>) -> BoxFuture<'static, Answer> {
     if socket.live().blueprint.event_middleware.is_empty() {
-        handle(socket, event.borrowed())
+        handle(socket, event)
     } else {
-        Next { socket: socket.clone(), at: 0 }.run(event.into_owned())
+        Next { socket: socket.clone(), at: 0 }.run(event.to_owned())
     }
 }
 
-fn handle(socket: &Socket, event: EventRef<'_>) -> BoxFuture<'static, Answer> {
+fn handle(socket: &Socket, event: &EventRef<'_>) -> BoxFuture<'static, Answer> {
     let awaited = socket.notify_waiters(event);
     let blueprint = &socket.live().blueprint;
-    let call = || Call { socket, id: event.id, arguments: event.arguments };
+    let call = || Call { socket, event };
     match (blueprint.handlers.get(event.name).map(Vec::as_slice), &blueprint.fallback) {
         (Some([handler]), _) => handler(call()),
         (Some(handlers), _) => {
@@ -221,11 +196,9 @@ fn handle(socket: &Socket, event: EventRef<'_>) -> BoxFuture<'static, Answer> {
 fn first_answer(socket: &Socket, event: &str, answers: Vec<Answer>) -> Answer {
     let mut chosen = Answer::default();
     for answer in answers {
-        if chosen.packet.is_none() {
-            let earlier = std::mem::replace(&mut chosen, answer);
-            socket.report_failure(event, earlier.failure);
-        } else {
-            socket.report_failure(event, answer.failure);
+        let unheard = if chosen.is_sent() { answer } else { std::mem::replace(&mut chosen, answer) };
+        if let (_, Some(failure)) = unheard.into_parts() {
+            socket.report(event, failure);
         }
     }
     chosen

@@ -258,7 +258,7 @@ impl Socket {
     }
 
     /// Tells those who wait for an event of this name; false if there is nobody.
-    pub(super) fn notify_waiters(&self, event: EventRef<'_>) -> bool {
+    pub(super) fn notify_waiters(&self, event: &EventRef<'_>) -> bool {
         if !self.0.awaits_events.load(Ordering::Acquire) {
             return false;
         }
@@ -283,15 +283,12 @@ impl Socket {
 
     /// Passes on what a handler has answered to an event.
     pub(super) fn answer(&self, event: &str, answer: Answer) {
-        if let Some(packet) = answer.packet.filter(|_| self.is_connected()) {
+        let (packet, failure) = answer.into_parts();
+        if let Some(packet) = packet.filter(|_| self.is_connected()) {
             self.link().send_control(packet);
         }
-        self.report_failure(event, answer.failure);
-    }
-
-    pub(super) fn report_failure(&self, event: &str, failure: Option<Box<EventFailure>>) {
         if let Some(failure) = failure {
-            self.report(event, *failure);
+            self.report(event, failure);
         }
     }
 

@@ -1,10 +1,10 @@
 //! What surrounds all that an event runs, and costs next to nothing where it has nothing to do.
 
 use super::{
-    handler::{Arrived, Caller, start},
+    handler::{Caller, start},
     socket::Socket,
 };
-use crate::reply::Answer;
+use crate::{connection::EventRef, reply::Answer};
 use futures_util::{
     FutureExt as _,
     future::{BoxFuture, lazy},
@@ -21,14 +21,13 @@ pub(super) type EventScope =
 #[must_use = "an event that is not run has no answer"]
 pub struct EventRun<'a> {
     socket: &'a Socket,
-    /// There, until it begins; lent, as it is large.
-    event: &'a mut Option<Arrived<'a>>,
+    event: &'a EventRef<'a>,
     /// How many scopes it has entered.
     at: usize,
 }
 
 impl<'a> EventRun<'a> {
-    pub(super) fn new(socket: &'a Socket, event: &'a mut Option<Arrived<'a>>) -> Self {
+    pub(super) fn new(socket: &'a Socket, event: &'a EventRef<'a>) -> Self {
         Self { socket, event, at: 0 }
     }
 
@@ -39,7 +38,7 @@ impl<'a> EventRun<'a> {
 
     /// Who waits for an answer.
     pub fn caller(&self) -> Caller {
-        Caller::new(self.socket, self.event.as_ref().and_then(|event| event.borrowed().id))
+        Caller::new(self.socket, self.event.id)
     }
 
     /// Runs it up to where it first waits.
@@ -52,7 +51,6 @@ impl<'a> EventRun<'a> {
         if let Some(scope) = socket.live().blueprint.event_scopes.get(at) {
             return scope(Self { socket, event, at: at + 1 }, cx);
         }
-        let Some(event) = event.take() else { return Ok(Answer::default()) };
         let mut run = start(socket, event);
         match run.poll_unpin(cx) {
             Poll::Ready(answer) => Ok(answer),
@@ -63,15 +61,12 @@ impl<'a> EventRun<'a> {
     /// Runs it later: from the first poll on, unless the socket is gone by then.
     pub fn later(self) -> BoxFuture<'static, Answer> {
         let Self { socket, event, at } = self;
-        let (socket, event) = (socket.clone(), event.take().map(Arrived::into_owned));
+        let (socket, event) = (socket.clone(), event.to_owned());
         Box::pin(async move {
             if !socket.is_connected() {
                 return Answer::default();
             }
-            let begun = lazy(|cx| {
-                let mut event = event.map(Arrived::Whole);
-                EventRun { socket: &socket, event: &mut event, at }.begin(cx)
-            });
+            let begun = lazy(|cx| EventRun { socket: &socket, event: &event.borrowed(), at }.begin(cx));
             match begun.await {
                 Ok(answer) => answer,
                 Err(rest) => rest.await,

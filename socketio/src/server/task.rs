@@ -1,11 +1,7 @@
 //! One run of a handler or middleware.
 
 use super::{
-    admission::Admitted,
-    handler::{Arrived, ConnectHandler},
-    namespace::Namespace,
-    scope::EventRun,
-    socket::Socket,
+    admission::Admitted, handler::ConnectHandler, namespace::Namespace, scope::EventRun, socket::Socket,
     turns::Turn,
 };
 use crate::{
@@ -71,11 +67,10 @@ impl Task {
                 if !socket.is_connected() {
                     return None;
                 }
-                let name = event.name.clone();
-                let started = Self::start_event(socket, &name, Arrived::Whole(event), cx);
+                let started = Self::start_event(socket, &event.borrowed(), cx);
                 return Some(started.map(|answer| Outcome::Answered {
                     socket: socket.clone(),
-                    name,
+                    name: event.name,
                     answer,
                 }));
             }
@@ -108,7 +103,7 @@ impl Task {
     }
 
     /// Shows an event to those who see all.
-    pub(super) fn catch_all(socket: &Socket, event: EventRef<'_>) -> Option<Self> {
+    pub(super) fn catch_all(socket: &Socket, event: &EventRef<'_>) -> Option<Self> {
         if socket.live().blueprint.on_any.is_empty() {
             return None;
         }
@@ -120,21 +115,17 @@ impl Task {
     /// Starts the handlers of an event, and what is around them: runs them up to where they first wait.
     pub(super) fn start_event(
         socket: &Socket,
-        name: &str,
-        event: Arrived<'_>,
+        event: &EventRef<'_>,
         cx: &mut Context<'_>,
     ) -> Result<Answer, Self> {
-        let id = event.borrowed().id;
-        let begun = catch_unwind(AssertUnwindSafe(|| {
-            let mut event = Some(event);
-            EventRun::new(socket, &mut event).begin(cx)
-        }));
+        let begun = catch_unwind(AssertUnwindSafe(|| EventRun::new(socket, event).begin(cx)));
         match begun {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(answer)) => {
-                Err(Self(Run::Event { socket: socket.clone(), name: name.into(), id, answer }))
+                let (name, id) = (event.name.into(), event.id);
+                Err(Self(Run::Event { socket: socket.clone(), name, id, answer }))
             }
-            Err(panic) => Ok(socket.acknowledge_for(id).failed(EventFailure::panicked(&*panic))),
+            Err(panic) => Ok(socket.acknowledge_for(event.id).failed(EventFailure::panicked(&*panic))),
         }
     }
 
