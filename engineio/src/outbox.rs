@@ -10,12 +10,18 @@ use crate::{SendError, message::Outgoing};
 /// message fits into any outbox, and memory stays below the limit plus one message, twice that for copied texts.
 #[derive(Debug)]
 pub struct Outbox {
+    /// There while anything waits, and until it is found that nothing does.
+    waiting: Option<Box<Waiting>>,
+    bytes: usize,
+    limit: usize,
+}
+
+#[derive(Debug)]
+struct Waiting {
     queue: VecDeque<Queued>,
     /// The texts that were copied, one behind the other, up to the end; what is before `taken` has left.
     copied: String,
     taken: usize,
-    bytes: usize,
-    limit: usize,
 }
 
 #[derive(Debug)]
@@ -37,7 +43,7 @@ pub enum Departure<'a> {
 impl Outbox {
     /// Makes an empty outbox that is full at `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { queue: VecDeque::new(), copied: String::new(), taken: 0, bytes: 0, limit }
+        Self { waiting: None, bytes: 0, limit }
     }
 
     /// Adds messages that stay together. All or none are taken.
@@ -56,7 +62,10 @@ impl Outbox {
     /// Adds messages whatever the limit, for what is bounded elsewhere.
     #[inline]
     pub fn force_push_all(&mut self, messages: impl IntoIterator<Item = Outgoing>) {
-        messages.into_iter().for_each(|message| self.push(Queued::Message(message)));
+        for message in messages {
+            self.bytes += cost(message.message.len());
+            waiting(&mut self.waiting).queue.push_back(Queued::Message(message));
+        }
     }
 
     /// Adds a copy of a small text, which costs less than a message with memory of its own.
@@ -68,90 +77,60 @@ impl Outbox {
         if self.is_full() {
             return Err(SendError::Full);
         }
-        self.furnish();
-        if self.copied.capacity() == 0 {
-            self.copied.reserve(COPIED);
-        } else if self.taken >= COPIED && self.taken > self.copied.len() / 2 {
+        self.bytes += cost(text.len());
+        let Waiting { queue, copied, taken } = waiting(&mut self.waiting);
+        if *taken >= GAP && *taken > copied.len() / 2 {
             // What has left makes room, so seldom that each text is moved once at most.
-            self.copied.drain(..mem::take(&mut self.taken));
+            copied.drain(..mem::take(taken));
         }
-        self.copied.push_str(text);
-        self.push(Queued::Copied(text.len()));
+        copied.push_str(text);
+        queue.push_back(Queued::Copied(text.len()));
         Ok(())
-    }
-
-    #[inline]
-    fn push(&mut self, queued: Queued) {
-        self.furnish();
-        self.bytes += cost(match &queued {
-            Queued::Message(outgoing) => outgoing.message.len(),
-            Queued::Copied(length) => *length,
-        });
-        self.queue.push_back(queued);
-    }
-
-    /// Takes memory that another outbox has left, if this one has none.
-    #[inline]
-    fn furnish(&mut self) {
-        if self.queue.capacity() == 0 {
-            (self.queue, self.copied) = SPARE.take();
-            if self.queue.capacity() == 0 {
-                // From now on it has memory, wherever that comes from.
-                self.queue.reserve(FEW);
-            }
-        }
     }
 
     /// Takes the oldest message. A connection that is idle again holds nothing: memory is given back when this, or
     /// [`pop_text`](Self::pop_text), is asked in vain.
     #[inline]
     pub fn pop(&mut self) -> Option<Departure<'_>> {
-        let Some(queued) = self.queue.pop_front() else {
+        if self.is_empty() {
             self.vacate();
             return None;
-        };
-        Some(match queued {
+        }
+        let Waiting { queue, copied, taken } = self.waiting.as_deref_mut()?;
+        Some(match queue.pop_front()? {
             Queued::Message(message) => {
                 self.bytes -= cost(message.message.len());
                 Departure::Message(message)
             }
-            Queued::Copied(length) => Departure::Text(self.take_copied(length)),
+            Queued::Copied(length) => {
+                self.bytes -= cost(length);
+                Departure::Text(take(copied, taken, length))
+            }
         })
     }
 
     /// Takes the oldest message if it is a text that was copied, as when many small ones leave together.
     #[inline]
     pub fn pop_text(&mut self) -> Option<&str> {
-        match self.queue.front() {
-            Some(&Queued::Copied(length)) => {
-                self.queue.pop_front();
-                Some(self.take_copied(length))
-            }
-            Some(Queued::Message(_)) => None,
-            None => {
-                self.vacate();
-                None
-            }
+        if self.is_empty() {
+            self.vacate();
+            return None;
         }
-    }
-
-    #[inline]
-    fn take_copied(&mut self, length: usize) -> &str {
+        let Waiting { queue, copied, taken } = self.waiting.as_deref_mut()?;
+        let &Queued::Copied(length) = queue.front()? else { return None };
+        queue.pop_front();
         self.bytes -= cost(length);
-        let start = self.taken;
-        self.taken += length;
-        &self.copied[start..self.taken]
+        Some(take(copied, taken, length))
     }
 
     fn vacate(&mut self) {
-        if self.queue.capacity() == 0 {
-            return;
-        }
-        let (queue, mut copied) = (mem::take(&mut self.queue), mem::take(&mut self.copied));
-        self.taken = 0;
-        if queue.capacity() <= KEPT_MESSAGES && copied.capacity() <= KEPT_BYTES {
-            copied.clear();
-            SPARE.set((queue, copied));
+        if let Some(mut waiting) = self.waiting.take()
+            && waiting.queue.capacity() <= KEPT_MESSAGES
+            && waiting.copied.capacity() <= KEPT_BYTES
+        {
+            waiting.copied.clear();
+            waiting.taken = 0;
+            SPARE.set(Some(waiting));
         }
     }
 
@@ -161,8 +140,9 @@ impl Outbox {
     }
 
     /// Whether nothing waits.
+    #[inline]
     pub fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        self.waiting.as_ref().is_none_or(|waiting| waiting.queue.is_empty())
     }
 
     /// Whether nothing more is taken for now.
@@ -171,18 +151,37 @@ impl Outbox {
     }
 }
 
+/// What waits, in memory that another outbox has left if there was none.
+#[inline]
+fn waiting(waiting: &mut Option<Box<Waiting>>) -> &mut Waiting {
+    waiting.get_or_insert_with(|| {
+        SPARE.take().unwrap_or_else(|| {
+            let queue = VecDeque::with_capacity(FEW);
+            Box::new(Waiting { queue, copied: String::new(), taken: 0 })
+        })
+    })
+}
+
+#[inline]
+fn take<'a>(copied: &'a str, taken: &mut usize, length: usize) -> &'a str {
+    let start = mem::replace(taken, *taken + length);
+    &copied[start..*taken]
+}
+
 /// What a message of so many bytes counts. An empty one takes room too: its place in the queue.
 fn cost(length: usize) -> usize {
     length + size_of::<Queued>()
 }
 
-/// Messages, and bytes of copies, for which there is room at least, once there are any.
+/// Messages for which there is room at least, once there are any.
 const FEW: usize = 4;
-const COPIED: usize = 1 << 10;
+
+/// Bytes of copies that have left before others are moved into their place.
+const GAP: usize = 1 << 10;
 
 thread_local! {
     /// Memory that no outbox needs now, for the next that does.
-    static SPARE: Cell<(VecDeque<Queued>, String)> = const { Cell::new((VecDeque::new(), String::new())) };
+    static SPARE: Cell<Option<Box<Waiting>>> = const { Cell::new(None) };
 }
 
 /// Up to which size such memory is kept.
@@ -233,13 +232,13 @@ mod tests {
         outbox.force_push_all((0..1_000).map(|_| "x".into()));
         (0..1_000).for_each(|_| outbox.push_copy("x").unwrap());
         assert_eq!(drain(&mut outbox).len(), 2_000);
-        assert_eq!((outbox.queue.capacity(), outbox.copied.capacity()), (0, 0));
-        assert_eq!(SPARE.take().0.capacity(), 0, "of a burst, none is kept at all");
+        assert!(outbox.waiting.is_none());
+        assert!(SPARE.take().is_none(), "of a burst, none is kept at all");
         outbox.push_copy("x").unwrap();
         assert_eq!(drain(&mut outbox), ["x"]);
         let mut other = Outbox::new(usize::MAX);
         other.push_copy("y").unwrap();
-        assert_eq!(SPARE.take().1.capacity(), 0, "the next has taken it");
+        assert!(SPARE.take().is_none(), "the next has taken it");
         assert_eq!(drain(&mut other), ["y"]);
     }
 
@@ -268,7 +267,7 @@ mod tests {
                 assert_eq!(Some(next), expected.pop_front());
             }
         }
-        assert!(outbox.copied.len() < 3 * outbox.bytes, "what has left makes room");
+        assert!(outbox.waiting.as_ref().unwrap().copied.len() < 3 * outbox.bytes, "what has left makes room");
         assert_eq!(drain(&mut outbox), Vec::from(expected));
         assert_eq!(outbox.bytes, 0);
     }

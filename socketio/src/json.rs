@@ -39,6 +39,7 @@ pub(crate) struct PlainStrings {
 }
 
 /// The same, and finds on the way what most events begin with.
+#[inline]
 pub(crate) fn check_array(text: &str) -> Result<PlainStrings, JsonError> {
     let plain_from = |at: usize| {
         let end = at + plain_prefix(text.as_bytes().get(at..)?);

@@ -163,6 +163,8 @@ enum Name {
 
 impl Outline {
     /// Finds the parts of `text`, with `max_attachments` at most.
+    // Inlined, as what it returns is large, and used at once.
+    #[inline(always)]
     pub(crate) fn parse(text: &str, max_attachments: usize) -> Result<Self, PacketError> {
         let (&kind, _) = text.as_bytes().split_first().ok_or(PacketError::Type)?;
         if !matches!(kind, b'0'..=b'6') {
@@ -173,9 +175,6 @@ impl Outline {
         if attachments > max_attachments {
             return Err(PacketError::TooManyAttachments(max_attachments));
         }
-        if rest.starts_with('[') {
-            return Self::of_payload(kind, attachments, 0..0, None, text, text.len() - rest.len());
-        }
         let (namespace, rest) = if rest.starts_with('/') {
             let (namespace, behind) = rest.split_once(',').unwrap_or((rest, ""));
             let start = text.len() - rest.len();
@@ -183,12 +182,12 @@ impl Outline {
         } else {
             (0..0, rest)
         };
-        let (id, payload) = ack_id(rest)?;
+        let (id, payload) = if rest.starts_with('[') { (None, rest) } else { ack_id(rest)? };
         Self::of_payload(kind, attachments, namespace, id, text, text.len() - payload.len())
     }
 
     /// The parts of a packet of this kind whose payload begins at `start`.
-    #[inline]
+    #[inline(always)]
     fn of_payload(
         kind: u8,
         attachments: usize,

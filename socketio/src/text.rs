@@ -32,17 +32,19 @@ impl Text {
 
     /// Adds a string of JSON, whose content stands for itself.
     pub(crate) fn push_quoted(&mut self, content: &str, is_first: bool) {
-        let (quote, whole) = (if is_first { "\"" } else { ",\"" }, content.len() + 3);
         match self {
             Self::Checked(text) => {
-                text.reserve(whole);
-                text.push_str(quote);
+                text.reserve(content.len() + 3);
+                if !is_first {
+                    text.push(',');
+                }
+                text.push('"');
                 text.push_str(content);
                 text.push('"');
             }
             Self::Unchecked(bytes) => {
-                bytes.reserve(whole);
-                bytes.extend_from_slice(quote.as_bytes());
+                bytes.reserve(content.len() + 3);
+                bytes.extend_from_slice(if is_first { "\"" } else { ",\"" }.as_bytes());
                 bytes.extend_from_slice(content.as_bytes());
                 bytes.push(b'"');
             }

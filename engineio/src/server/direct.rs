@@ -45,16 +45,16 @@ pub(crate) enum Returned {
     /// Somebody is writing, and will wake the driver.
     Busy,
     /// What it had, and what is to be written before anything else.
-    Free(Option<(OwnedWriteHalf, Bytes)>),
+    Free(Option<(OwnedWriteHalf, Option<Box<Bytes>>)>),
 }
 
 impl Direct {
     /// Takes the sending half back for the driver.
     pub(crate) fn take_back(&mut self) -> Returned {
         match std::mem::take(self) {
-            Self::Idle(half) => Returned::Free(Some((half, Bytes::new()))),
+            Self::Idle(half) => Returned::Free(Some((half, None))),
             Self::Off => Returned::Free(None),
-            Self::Rest(half, rest) => Returned::Free(Some((half, *rest))),
+            Self::Rest(half, rest) => Returned::Free(Some((half, Some(rest)))),
             Self::Writing { .. } => {
                 *self = Self::Writing { driver_waits: true };
                 Returned::Busy
@@ -84,7 +84,7 @@ impl Shared {
         with_write_buffer(|frames| {
             for message in messages {
                 let rest = push_frame(frames, &Packet::Message(message.message), false);
-                frames.extend_from_slice(&rest);
+                frames.extend_from_slice(&rest.unwrap_or_default());
             }
             let written = write(&half, frames);
             let waker = {

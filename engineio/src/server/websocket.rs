@@ -59,14 +59,14 @@ impl Unsent {
 pub(crate) struct Batch<'a> {
     frames: &'a mut Vec<u8>,
     /// A payload behind them that is not copied.
-    large: Bytes,
+    large: Option<Bytes>,
     base64: bool,
 }
 
 impl Batch<'_> {
     /// Whether nothing more is to be added.
     pub(crate) fn is_full(&self) -> bool {
-        self.frames.len() >= BATCH || !self.large.is_empty()
+        self.frames.len() >= BATCH || self.large.is_some()
     }
 
     pub(crate) fn push(&mut self, packet: &PacketCow<'_>) {
@@ -173,36 +173,38 @@ impl WebSocket {
         fill: &mut dyn FnMut(&mut Batch<'_>),
     ) -> Poll<io::Result<()>> {
         loop {
-            ready!(self.poll_flush(cx))?;
+            if self.may_hold_back() {
+                ready!(self.poll_flush(cx))?;
+            }
             let was_full = with_write_buffer(|frames| {
                 if let Some(pong) = self.pong.take() {
                     frames.extend_from_slice(&encode_header(Opcode::Pong, pong.len()));
                     frames.extend_from_slice(&pong);
                 }
-                let mut batch = Batch { frames, large: Bytes::new(), base64: self.base64 };
+                let mut batch = Batch { frames, large: None, base64: self.base64 };
                 fill(&mut batch);
                 let was_full = batch.is_full();
                 let Batch { frames, large, .. } = batch;
                 if !frames.is_empty() {
-                    self.write_batch(cx, frames, &large)?;
+                    self.write_batch(cx, frames, large)?;
                 }
                 io::Result::Ok(was_full)
             })?;
             if !was_full {
-                return self.poll_flush(cx);
+                return if self.may_hold_back() { self.poll_flush(cx) } else { Poll::Ready(Ok(())) };
             }
         }
     }
 
     /// Writes a batch and what follows it, keeping what the stream does not take.
-    fn write_batch(&mut self, cx: &mut Context<'_>, batch: &[u8], large: &Bytes) -> io::Result<()> {
+    fn write_batch(&mut self, cx: &mut Context<'_>, batch: &[u8], large: Option<Bytes>) -> io::Result<()> {
         let mut stream = Pin::new(&mut self.stream);
-        let written = match () {
-            () if large.is_empty() => stream.poll_write_now(cx, batch),
-            () if stream.is_write_vectored() => {
+        let written = match &large {
+            None => stream.poll_write_now(cx, batch),
+            Some(large) if stream.is_write_vectored() => {
                 stream.poll_write_vectored(cx, &[IoSlice::new(batch), IoSlice::new(large)])
             }
-            () => stream.poll_write(cx, batch),
+            Some(_) => stream.poll_write(cx, batch),
         };
         let written = match written {
             Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
@@ -210,14 +212,20 @@ impl WebSocket {
             Poll::Pending => 0,
         };
         self.progress |= written > 0;
-        if written < batch.len() + large.len() {
+        if written < batch.len() + large.as_ref().map_or(0, Bytes::len) {
             let first = Bytes::copy_from_slice(batch.get(written..).unwrap_or_default());
-            self.unsent = Unsent::new(first, large.slice(written.saturating_sub(batch.len())..));
+            let mut then = large.unwrap_or_default();
+            then.advance(written.saturating_sub(batch.len()));
+            self.unsent = Unsent::new(first, then);
         }
         Ok(())
     }
 
-    #[inline]
+    /// Whether there may be something to flush.
+    fn may_hold_back(&self) -> bool {
+        self.unsent.is_some() || matches!(self.stream, Stream::Other(_))
+    }
+
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             let Some(unsent) = self.unsent.as_deref_mut() else {
@@ -250,9 +258,11 @@ impl WebSocket {
     }
 
     /// Takes the sending half back, with what is to be written before anything else.
-    pub(crate) fn give_write_back(&mut self, half: OwnedWriteHalf, rest: Bytes) {
+    pub(crate) fn give_write_back(&mut self, half: OwnedWriteHalf, rest: Option<Box<Bytes>>) {
         self.stream.give_write_back(half);
-        self.unsent = Unsent::new(rest, Bytes::new());
+        if let Some(rest) = rest {
+            self.unsent = Unsent::new(*rest, Bytes::new());
+        }
     }
 
     /// Whether the stream has taken anything since the last call.
@@ -264,7 +274,7 @@ impl WebSocket {
     pub(crate) fn push_first(&mut self, packet: &Packet) {
         let mut batch = self.unsent.take().map_or_else(Vec::new, |unsent| unsent.first.into());
         let large = push_frame(&mut batch, packet, self.base64);
-        batch.extend_from_slice(&large);
+        batch.extend_from_slice(&large.unwrap_or_default());
         self.unsent = Unsent::new(batch.into(), Bytes::new());
     }
 
@@ -303,14 +313,14 @@ fn decode(
     take: &mut dyn FnMut(&mut Event<'_>) -> ControlFlow<()>,
 ) -> (usize, Result<ControlFlow<()>, Ended>) {
     let mut at = 0;
-    loop {
+    while at < input.len() {
         let (used, mut event) = match decoder.decode(&mut input[at..], limits) {
             Ok(decoded) => decoded,
             Err(error) => return (at, Err(Ended::Misbehaved(error))),
         };
         at += used;
         let flow = match &mut event {
-            None => return (at, Ok(ControlFlow::Continue(()))),
+            None => break,
             Some(Event::Close(code)) => return (at, Err(Ended::Closed(*code))),
             Some(event) => {
                 if let Event::Ping(payload) = event {
@@ -324,17 +334,18 @@ fn decode(
             return (at, Ok(flow));
         }
     }
+    (at, Ok(ControlFlow::Continue(())))
 }
 
 /// Appends a packet as a frame; returns the payload instead if it is large enough to be sent without a copy.
-pub(crate) fn push_frame(batch: &mut Vec<u8>, packet: &Packet, base64: bool) -> Bytes {
+pub(crate) fn push_frame(batch: &mut Vec<u8>, packet: &Packet, base64: bool) -> Option<Bytes> {
     let (opcode, head, data) = match packet {
         Packet::Message(Message::Binary(_)) if base64 => {
             let mut text = Vec::new();
             packet.encode_text(&mut text);
             batch.extend_from_slice(&encode_header(Opcode::Text, text.len()));
             batch.extend_from_slice(&text);
-            return Bytes::new();
+            return None;
         }
         Packet::Message(Message::Binary(bytes)) => (Opcode::Binary, "", &bytes[..]),
         text => {
@@ -349,10 +360,10 @@ pub(crate) fn push_frame(batch: &mut Vec<u8>, packet: &Packet, base64: bool) -> 
         head => batch.extend_from_slice(head),
     }
     match packet {
-        Packet::Message(message) if data.len() > LARGE => message.as_bytes().clone(),
+        Packet::Message(message) if data.len() > LARGE => Some(message.as_bytes().clone()),
         _ => {
             batch.extend_from_slice(data);
-            Bytes::new()
+            None
         }
     }
 }

@@ -143,10 +143,10 @@ impl Decoder {
         limits: &Limits,
     ) -> Result<(usize, Option<Event<'a>>), ProtocolError> {
         // The rule, of which nothing has to be remembered.
-        if let Some((mut frame, head)) = self.whole_text(input, limits) {
+        if let Some((frame, head)) = self.whole_text(input, limits) {
             let end = head + frame.remaining as usize;
             let text = &mut input[head..end];
-            frame.unmask(text);
+            unmask(frame.mask, text);
             return match simdutf8::basic::from_utf8(text) {
                 Ok(text) => Ok((end, Some(Event::Text(text.into())))),
                 Err(_) => {
@@ -372,22 +372,27 @@ impl Frame {
 
     /// Unmasks the next `part` of the payload in place and counts it.
     fn unmask(&mut self, part: &mut [u8]) {
-        let [a, b, c, d] = self.mask;
-        let wide = u128::from_ne_bytes([a, b, c, d, a, b, c, d, a, b, c, d, a, b, c, d]);
-        let (words, tail) = part.as_chunks_mut();
-        for word in words {
-            *word = (u128::from_ne_bytes(*word) ^ wide).to_ne_bytes();
-        }
-        let (words, tail) = tail.as_chunks_mut();
-        for word in words {
-            *word = (u32::from_ne_bytes(*word) ^ wide as u32).to_ne_bytes();
-        }
-        for (byte, mask) in tail.iter_mut().zip(self.mask) {
-            *byte ^= mask;
-        }
+        unmask(self.mask, part);
         // As a number, for which nothing is called.
         self.mask = u32::from_be_bytes(self.mask).rotate_left(part.len() as u32 % 4 * 8).to_be_bytes();
         self.remaining -= part.len() as u64;
+    }
+}
+
+#[inline]
+fn unmask(mask: [u8; 4], part: &mut [u8]) {
+    let [a, b, c, d] = mask;
+    let wide = u128::from_ne_bytes([a, b, c, d, a, b, c, d, a, b, c, d, a, b, c, d]);
+    let (words, tail) = part.as_chunks_mut();
+    for word in words {
+        *word = (u128::from_ne_bytes(*word) ^ wide).to_ne_bytes();
+    }
+    let (words, tail) = tail.as_chunks_mut();
+    for word in words {
+        *word = (u32::from_ne_bytes(*word) ^ u32::from_ne_bytes(mask)).to_ne_bytes();
+    }
+    for (byte, mask) in tail.iter_mut().zip(mask) {
+        *byte ^= mask;
     }
 }
 

@@ -171,6 +171,18 @@ macro_rules! one_argument {
     )*};
 }
 
+/// A single argument need not be looked for in the text.
+macro_rules! one_string {
+    ($($method:ident)*) => {$(
+        fn $method<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value> {
+            match self.string {
+                Some(text) => visitor.visit_borrowed_str(text),
+                None => self.next().$method(visitor),
+            }
+        }
+    )*};
+}
+
 impl<'de> Deserializer<'de> for Arguments<'_, 'de> {
     type Error = Error;
 
@@ -181,6 +193,8 @@ impl<'de> Deserializer<'de> for Arguments<'_, 'de> {
     fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value> {
         visitor.visit_seq(self)
     }
+
+    one_string! { deserialize_str deserialize_string }
 
     one_argument! {
         deserialize_any();
@@ -198,8 +212,6 @@ impl<'de> Deserializer<'de> for Arguments<'_, 'de> {
         deserialize_f32();
         deserialize_f64();
         deserialize_char();
-        deserialize_str();
-        deserialize_string();
         deserialize_bytes();
         deserialize_byte_buf();
         deserialize_option();

@@ -55,7 +55,13 @@ impl Deadlines {
     }
 
     /// Ready when something should have been done by now.
+    #[inline]
     pub(super) fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<Expired> {
+        // As a rule, nothing is waited for.
+        if self.timer.is_none() { Poll::Pending } else { self.poll_timer(cx) }
+    }
+
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<Expired> {
         if self.connect.is_none() && self.attachment.is_none() {
             // The timer is kept for the next attachment until it ends, and meanwhile only looked at.
             if self.timer.as_ref().is_some_and(|timer| timer.is_elapsed()) {

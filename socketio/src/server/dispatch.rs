@@ -364,7 +364,9 @@ impl Handler for Dispatcher {
         if let Poll::Ready(expired) = self.deadlines.poll_expired(cx) {
             self.fail(&expired, cx);
         }
-        self.poll_parked(cx);
+        if self.parked.is_some() {
+            self.poll_parked(cx);
+        }
         if self.parked.is_none() && self.turns.is_none() && !self.draining {
             return Poll::Ready(());
         }
@@ -383,6 +385,7 @@ impl Handler for Dispatcher {
 
 /// Handles an event, by its text or whole. The socket is only lent here: another handle to it would cost more than most
 /// of this.
+#[inline(always)]
 fn start_event(socket: &Socket, event: &EventRef<'_>, parked: &mut Parked, cx: &mut Context<'_>) {
     let mut park = |task| parked.get_or_insert_default().push(task);
     if let Some(Err(task)) = Task::catch_all(socket, event).map(|task| task.start(cx)) {
@@ -395,6 +398,7 @@ fn start_event(socket: &Socket, event: &EventRef<'_>, parked: &mut Parked, cx: &
 }
 
 /// Whether an event is to be handled. If not, whoever waits for its acknowledgement is told why.
+#[inline(always)]
 fn admits_event(socket: &Socket, id: Option<AckId>, bytes: usize, draining: bool) -> bool {
     if !socket.is_connected() {
         return false;

@@ -103,10 +103,12 @@ impl Task {
     }
 
     /// Shows an event to those who see all.
+    #[inline]
     pub(super) fn catch_all(socket: &Socket, event: &EventRef<'_>) -> Option<Self> {
-        if socket.live().blueprint.on_any.is_empty() {
-            return None;
-        }
+        if socket.live().blueprint.on_any.is_empty() { None } else { Self::show_all(socket, event) }
+    }
+
+    fn show_all(socket: &Socket, event: &EventRef<'_>) -> Option<Self> {
         let live = Arc::clone(socket.live());
         let runs = live.blueprint.on_any.iter().map(|handler| handler(socket.clone(), event.to_owned()));
         Self::all(socket, "catch-all", runs)
