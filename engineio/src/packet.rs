@@ -57,6 +57,7 @@ impl PacketCow<'_> {
         match self {
             Self::Packet(packet) => packet.encode_text(out),
             Self::Text(text) => {
+                out.reserve(1 + text.len());
                 out.push(b'4');
                 out.extend_from_slice(text.as_bytes());
             }
@@ -159,6 +160,7 @@ impl Packet {
             }
             other => {
                 let (head, data) = other.text_parts();
+                out.reserve(head.len() + data.len());
                 out.extend_from_slice(head.as_bytes());
                 out.extend_from_slice(data);
             }

@@ -117,11 +117,7 @@ pub fn verify<C>(
     if !transports.contains(&transport) {
         return Err(Rejection::TransportUnknown);
     }
-    if !head
-        .headers()
-        .filter(|(name, _)| name.eq_ignore_ascii_case("origin"))
-        .all(|(_, value)| is_header_text(value))
-    {
+    if !head.header_values("origin").all(is_header_text) {
         return Err(Rejection::BadRequest(BadRequest::InvalidOrigin));
     }
     if let Some(sid) = query.sid.filter(|sid| !sid.is_empty()) {
@@ -161,14 +157,21 @@ impl<'a> Query<'a> {
     fn parse(query: &'a str) -> Self {
         let mut parsed = Self::default();
         for pair in query.split('&') {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (name, value) = match pair.bytes().position(|byte| byte == b'=') {
+                Some(at) => (&pair[..at], &pair[at + 1..]),
+                None => (pair, ""),
+            };
             let slot = match name {
                 "transport" => &mut parsed.transport,
                 "sid" => &mut parsed.sid,
                 "EIO" => &mut parsed.revision,
                 _ => continue,
             };
-            *slot = Some(percent_encoding::percent_decode_str(value).decode_utf8_lossy());
+            *slot = Some(if value.bytes().any(|byte| byte == b'%') {
+                percent_encoding::percent_decode_str(value).decode_utf8_lossy()
+            } else {
+                value.into()
+            });
         }
         parsed
     }

@@ -40,12 +40,12 @@ const fn case(name: &'static str, work: Work, steps: u32, allocations_per_step: 
 }
 
 /// Of the two of an echo, one is the `String` that the handler takes, and one the future that it is. An acknowledgement has
-/// a text of its own besides, as has an event that is not small.
+/// a text of its own besides, and a place where it waits for what surrounds the handler.
 const PLAIN: &[Case] = &[
     case("echo 64 B", Work::Echo(64), 100, 2.0),
-    case("echo 4 KiB", Work::Echo(4096), 100, 3.0),
+    case("echo 4 KiB", Work::Echo(4096), 100, 2.0),
     case("16 echoes at once", Work::Pipelined(16), 100, 32.0),
-    case("ack", Work::Ack, 100, 3.0),
+    case("ack", Work::Ack, 100, 4.0),
     // The attachment is copied from the frame, for the handler and for the way back.
     case("binary 1 KiB", Work::Binary(1024), 100, 10.0),
     // What is to be answered waits in a place of its own.

@@ -31,12 +31,17 @@ impl Framing {
         if expectation.is_some_and(|value| !value.eq_ignore_ascii_case(b"100-continue")) {
             return Err(HeadError::Expectation);
         }
-        let connection = |token| head.header_has_token("connection", token);
+        let (mut close, mut keep_alive, mut upgrade) = (false, modern, false);
+        for option in head.header_items("connection") {
+            close |= option.eq_ignore_ascii_case(b"close");
+            keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+            upgrade |= option.eq_ignore_ascii_case(b"upgrade");
+        }
         Ok(Self {
             body: body_length(head)?,
             expect_continue: modern && expectation.is_some(),
-            keep_alive: !connection("close") && (modern || connection("keep-alive")),
-            upgrade: modern && connection("upgrade") && head.header_values("upgrade").next().is_some(),
+            keep_alive: keep_alive && !close,
+            upgrade: upgrade && modern && head.header_values("upgrade").next().is_some(),
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::mem::MaybeUninit;
+use std::mem::{self, MaybeUninit};
 use std::sync::Arc;
 
 use ::http::header::{AUTHORIZATION, COOKIE, HeaderName, HeaderValue, PROXY_AUTHORIZATION};
@@ -79,15 +79,25 @@ impl RequestHead {
     }
 
     /// Returns every value of a header in the order of the request; the name in any case.
-    pub fn header_values(&self, name: &str) -> impl Iterator<Item = &[u8]> {
-        self.headers().filter(move |(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    pub fn header_values<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        // Bytes are compared, as to see names as text takes a check of each.
+        let is_named = move |field: &Span| self.raw[field.range()].eq_ignore_ascii_case(name.as_bytes());
+        self.fields
+            .iter()
+            .filter(move |(field, _)| is_named(field))
+            .map(|(_, value)| &self.raw[value.range()])
     }
 
     /// Tells whether a header that is a comma-separated list, such as `Connection`, has `token` in any case.
     pub fn header_has_token(&self, name: &str, token: &str) -> bool {
+        self.header_items(name).any(|item| item.eq_ignore_ascii_case(token.as_bytes()))
+    }
+
+    /// The items of a header that is a comma-separated list, without white space around them.
+    pub(super) fn header_items<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         self.header_values(name)
             .flat_map(|value| value.split(|&byte| byte == b','))
-            .any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+            .map(<[u8]>::trim_ascii)
     }
 
     /// Returns names as sent and values without surrounding whitespace, in the order of the request.
@@ -283,7 +293,8 @@ pub fn parse(
             .collect(),
     };
     buffer.advance(blank);
-    head.raw = buffer.split_to(length).freeze();
+    // Which alone has no need of memory that is shared.
+    head.raw = if buffer.len() == length { mem::take(buffer) } else { buffer.split_to(length) }.freeze();
     let framing = Framing::of(&head)?;
     Ok(Some((head, framing)))
 }
@@ -342,7 +353,8 @@ fn check_request_line(window: &[u8], limits: &HeadLimits) -> Result<(), HeadErro
 
 /// Splits a target into path and query; RFC 9112 section 3.2 without the form of CONNECT.
 fn split_target(target: &str) -> Option<(&str, &str)> {
-    if !target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
+    // To look at all of them is faster than to stop at the first.
+    if !target.bytes().fold(true, |good, byte| good & byte.is_ascii_graphic() & (byte != b'#')) {
         return None;
     }
     let local = if target.starts_with('/') || target == "*" {

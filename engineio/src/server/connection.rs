@@ -1,6 +1,7 @@
 //! The application's handle to a connection, and the inlet through which others reach its driver.
 
 use std::{
+    cell::Cell,
     fmt,
     net::SocketAddr,
     sync::{
@@ -90,6 +91,16 @@ pub(crate) enum PostAnswer {
     Ok,
     /// Something in it was no packet.
     Bad,
+}
+
+thread_local! {
+    /// Memory for requests that are on their way, which no connection keeps while there are none.
+    static SPARE: Cell<Vec<Request>> = const { Cell::new(Vec::new()) };
+}
+
+/// Leaves such memory to the next connection.
+pub(crate) fn give_back(empty: Vec<Request>) {
+    SPARE.set(empty);
 }
 
 impl Connection {
@@ -365,6 +376,9 @@ impl Shared {
             let mut inlet = self.lock();
             if inlet.phase == Phase::Closed {
                 return Err(request);
+            }
+            if inlet.requests.capacity() == 0 {
+                inlet.requests = SPARE.take();
             }
             inlet.requests.push(request);
             inlet.wake_driver()

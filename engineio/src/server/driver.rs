@@ -22,7 +22,7 @@ use crate::{
     payload,
     server::{
         Handler, TaskGuard,
-        connection::{Phase, PollAnswer, PostAnswer, Request, Shared},
+        connection::{Phase, PollAnswer, PostAnswer, Request, Shared, give_back},
         direct::{Direct, Returned},
         websocket::{Ended, WebSocket},
     },
@@ -169,7 +169,7 @@ impl<H: Handler> Future for Driver<H> {
 impl<H: Handler> Core<H> {
     /// Takes what others want of the connection; `false` if somebody is writing in its place, who wakes it.
     fn take_requests(&mut self) -> bool {
-        let (requests, close) = {
+        let (mut requests, close) = {
             let mut inlet = self.registration.shared.lock();
             inlet.asleep = false;
             match inlet.direct.take_back() {
@@ -186,8 +186,11 @@ impl<H: Handler> Core<H> {
             }
             (std::mem::take(&mut inlet.requests), inlet.close.take())
         };
-        for request in requests {
+        for request in requests.drain(..) {
             self.handle_request(request);
+        }
+        if requests.capacity() > 0 {
+            give_back(requests);
         }
         if let Some((how, reason)) = close {
             if how == Close::Now {

@@ -188,19 +188,18 @@ impl Line {
         &mut self,
         head: &RequestHead,
         framing: &Framing,
-        headers: HeaderMap,
+        mut headers: HeaderMap,
         refused: Refused,
     ) -> io::Result<Next> {
         let Refused { status, code, message, detail, header } = refused;
         let error = ConnectionError { head, status, code, message: &message, detail };
         self.server.options.observers.iter().for_each(|observe| observe(&error));
-        let (body, kind) = if framing.upgrade {
-            (message.into_owned(), "text/html")
+        let (body, fixed) = if framing.upgrade {
+            (message.into_owned(), &HTML)
         } else {
-            (request::rejection_body(code, &message), "application/json")
+            (request::rejection_body(code, &message), &JSON)
         };
-        let mut fixed = vec![(CONTENT_TYPE, HeaderValue::from_static(kind))];
-        fixed.extend(header);
+        headers.extend(header);
         let answer = Answer { status, fixed, headers, body: body.into() };
         // A body that is not here yet is not waited for.
         let here = self.take_body(framing);
@@ -352,9 +351,8 @@ impl Line {
         match answer.await {
             Ok(PostAnswer::Ok) => {
                 self.server.headers(&mut headers, head);
-                let mut fixed = vec![(CONTENT_TYPE, HeaderValue::from_static("text/html")), NO_STORE];
-                fixed.extend(for_old_browsers(head));
-                let answer = Answer { fixed, headers, ..Answer::new(StatusCode::OK, "ok") };
+                headers.extend(for_old_browsers(head));
+                let answer = Answer { fixed: &DONE, headers, ..Answer::new(StatusCode::OK, "ok") };
                 self.respond(head, framing.keep_alive, answer).await
             }
             Ok(PostAnswer::Bad) => {
@@ -379,18 +377,17 @@ impl Line {
     /// A response with packets, compressed if that is wanted, worth it and accepted.
     fn payload(&self, head: &RequestHead, mut headers: HeaderMap, body: Vec<u8>, compress: bool) -> Answer {
         self.server.headers(&mut headers, head);
-        let mut fixed = vec![(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=UTF-8")), NO_STORE];
-        fixed.extend(for_old_browsers(head));
+        headers.extend(for_old_browsers(head));
         let threshold = self.server.options.config.compression_threshold;
         let worthwhile = compress && threshold.is_some_and(|threshold| body.len() >= threshold);
         let body = match worthwhile.then(|| http::negotiate(head)).flatten() {
             Some(encoding) => {
-                fixed.push((CONTENT_ENCODING, encoding.header_value()));
+                headers.append(CONTENT_ENCODING, encoding.header_value());
                 http::compress(&body, encoding)
             }
             None => body,
         };
-        Answer { status: StatusCode::OK, fixed, headers, body: body.into() }
+        Answer { status: StatusCode::OK, fixed: &PAYLOAD, headers, body: body.into() }
     }
 
     fn switch(&self, head: &RequestHead, mut headers: HeaderMap, accept: String, purpose: Purpose) -> Next {
@@ -472,4 +469,14 @@ fn for_old_browsers(head: &RequestHead) -> Option<(HeaderName, HeaderValue)> {
         .then(|| (::http::header::X_XSS_PROTECTION, HeaderValue::from_static("0")))
 }
 
+static HTML: [(HeaderName, HeaderValue); 1] = [content_type("text/html")];
+static JSON: [(HeaderName, HeaderValue); 1] = [content_type("application/json")];
+/// Of the answer to a POST that has been taken.
+static DONE: [(HeaderName, HeaderValue); 2] = [content_type("text/html"), NO_STORE];
+static PAYLOAD: [(HeaderName, HeaderValue); 2] = [content_type("text/plain; charset=UTF-8"), NO_STORE];
+
 const NO_STORE: (HeaderName, HeaderValue) = (CACHE_CONTROL, HeaderValue::from_static("no-store"));
+
+const fn content_type(value: &'static str) -> (HeaderName, HeaderValue) {
+    (CONTENT_TYPE, HeaderValue::from_static(value))
+}

@@ -4,8 +4,9 @@ use std::{
     cell::RefCell,
     io,
     net::SocketAddr,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
+    task::Poll,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -13,17 +14,17 @@ use ::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Version};
 use bytes::{Bytes, BytesMut};
 use tokio::{
     io::{AsyncWrite, AsyncWriteExt},
-    sync::watch,
     time::{Instant, timeout, timeout_at},
 };
 
 use crate::{
+    config::HttpLimits,
     http::{self, BodyDecoder, BodyError, BodyLength, Exchange, Framing, HeadError, RequestHead},
     server::{
         Inner, IsSecure, RemoteAddr, Stage, TaskGuard,
         admission::Permit,
         endpoint::Switch,
-        stream::{READ_BUFFER, Stream},
+        stream::{READ_BUFFER, Stream, with_write_buffer},
     },
 };
 
@@ -36,11 +37,13 @@ pub(crate) async fn serve(
     permit: Permit,
 ) {
     let mut stage = server.stage.subscribe();
+    // One and the same for all requests, as to wait for it costs more than to ask again.
+    let mut down = pin!(async move { drop(stage.wait_for(|stage| *stage >= Stage::Down).await) });
     let _task = TaskGuard::exchange(&server);
     let mut line = Line { stream, input: BytesMut::new(), remote_addr, secure, server, permit };
     let mut first = true;
     loop {
-        let (head, framing) = match line.read_head(first, &mut stage).await {
+        let (head, framing) = match line.read_head(first, down.as_mut()).await {
             Ok(Some(request)) => request,
             Ok(None) => return,
             Err(refusal) => return line.refuse(refusal).await,
@@ -79,14 +82,15 @@ pub(crate) enum Next {
 /// A response of the server's own.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
-    pub(crate) fixed: Vec<(HeaderName, HeaderValue)>,
+    /// Those that are always the same, and stand before the others.
+    pub(crate) fixed: &'static [(HeaderName, HeaderValue)],
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
 impl Answer {
     pub(crate) fn new(status: StatusCode, body: impl Into<Bytes>) -> Self {
-        Self { status, fixed: Vec::new(), headers: HeaderMap::new(), body: body.into() }
+        Self { status, fixed: &[], headers: HeaderMap::new(), body: body.into() }
     }
 }
 
@@ -115,33 +119,40 @@ impl Line {
     async fn read_head(
         &mut self,
         first: bool,
-        stage: &mut watch::Receiver<Stage>,
+        mut down: Pin<&mut impl Future<Output = ()>>,
     ) -> Result<Option<(RequestHead, Framing)>, Failure> {
-        let server = Arc::clone(&self.server);
-        let limits = &server.options.config.limits;
-        let idle_for = if first { limits.head_timeout } else { limits.idle_timeout };
-        let begun = if self.input.is_empty() { idle_for } else { limits.head_timeout };
-        let mut deadline = Instant::now() + begun;
+        // The first head has its time from the beginning of the stream on, others from their first byte.
+        let mut deadline = first.then(|| Instant::now() + self.limits().head_timeout);
         loop {
             let idle = self.input.is_empty();
-            if !idle
-                && let Some(request) = http::parse(&mut self.input, &limits.head).map_err(Failure::Head)?
-            {
-                return Ok(Some(request));
+            if !idle {
+                let head = &self.server.options.config.limits.head;
+                if let Some(request) = http::parse(&mut self.input, head).map_err(Failure::Head)? {
+                    return Ok(Some(request));
+                }
             }
+            let patience = if idle { self.limits().idle_timeout } else { self.limits().head_timeout };
+            let until = match deadline {
+                Some(deadline) => deadline,
+                None if idle => Instant::now() + patience,
+                None => *deadline.insert(Instant::now() + patience),
+            };
             let filled = tokio::select! {
                 biased;
-                filled = timeout_at(deadline, self.fill()) => filled,
-                _ = stage.wait_for(|stage| *stage >= Stage::Down), if idle => return Ok(None),
+                filled = timeout_at(until, self.fill()) => filled,
+                () = &mut down, if idle => return Ok(None),
             };
             match filled {
                 Ok(Ok(0) | Err(_)) => return Ok(None),
-                Ok(Ok(_)) if idle && !first => deadline = Instant::now() + limits.head_timeout,
                 Ok(Ok(_)) => {}
                 Err(_) if idle => return Ok(None),
                 Err(_) => return Err(Failure::Timeout),
             }
         }
+    }
+
+    fn limits(&self) -> &HttpLimits {
+        &self.server.options.config.limits
     }
 
     /// Reads the body of a request.
@@ -151,7 +162,7 @@ impl Line {
             return Ok(body);
         }
         if framing.expect_continue {
-            self.write(b"HTTP/1.1 100 Continue\r\n\r\n".to_vec()).await.map_err(|_| Failure::Gone)?;
+            self.write(b"HTTP/1.1 100 Continue\r\n\r\n").await.map_err(|_| Failure::Gone)?;
         }
         let deadline = Instant::now() + self.server.options.config.limits.body_timeout;
         loop {
@@ -208,7 +219,7 @@ impl Line {
                 request.extensions_mut().insert(RemoteAddr(self.remote_addr));
                 request.extensions_mut().insert(IsSecure(self.secure));
                 let (parts, body) = fallback(request).await.into_parts();
-                Answer { status: parts.status, fixed: Vec::new(), headers: parts.headers, body }
+                Answer { status: parts.status, fixed: &[], headers: parts.headers, body }
             }
         };
         self.respond(head, framing.keep_alive && !framing.upgrade, answer).await
@@ -243,12 +254,20 @@ impl Line {
             keep_alive,
             version: head.version(),
         };
-        let mut out = Vec::with_capacity(256 + answer.body.len());
-        let headers = answer.fixed.iter().map(|(name, value)| (name, value)).chain(&answer.headers);
-        if http::write_head(&mut out, &exchange, answer.status, headers, answer.body.len()) > 0 {
-            out.extend_from_slice(&answer.body);
+        let Answer { status, fixed, headers, body } = &answer;
+        let mut behind: &[u8] = &[];
+        let make = |out: &mut Vec<u8>| {
+            let headers = fixed.iter().map(|(name, value)| (name, value)).chain(headers);
+            match http::write_head(out, &exchange, *status, headers, body.len()) {
+                0 => {}
+                1..=COPIED_BODY => out.extend_from_slice(body),
+                _ => behind = body,
+            }
+        };
+        self.write_made(make).await?;
+        if !behind.is_empty() {
+            self.write(behind).await?;
         }
-        self.write(out).await?;
         Ok(if keep_alive { Next::Request } else { Next::Linger })
     }
 
@@ -257,15 +276,36 @@ impl Line {
         let date = date();
         let exchange =
             Exchange { date: Some(&date), head_only: false, keep_alive: false, version: Version::HTTP_11 };
-        let mut out = Vec::new();
-        http::write_head(&mut out, &exchange, failure.status(), [], 0);
-        if self.write(out).await.is_ok() {
+        let make = |out: &mut Vec<u8>| {
+            http::write_head(out, &exchange, failure.status(), [], 0);
+        };
+        if self.write_made(make).await.is_ok() {
             self.linger().await;
         }
     }
 
+    /// Writes all that `make` appends. As a rule it leaves at once, and needs neither memory of its own nor a timer.
+    async fn write_made(&mut self, make: impl FnOnce(&mut Vec<u8>)) -> io::Result<()> {
+        let (stream, mut make) = (&mut self.stream, Some(make));
+        let rest = std::future::poll_fn(|cx| {
+            Poll::Ready(with_write_buffer(|out| {
+                if let Some(make) = make.take() {
+                    make(out);
+                }
+                let written = match stream.poll_write_now(cx, out) {
+                    Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                    Poll::Ready(written) => written?,
+                    Poll::Pending => 0,
+                };
+                io::Result::Ok(out[written..].to_vec())
+            }))
+        });
+        let rest = rest.await?;
+        self.write(&rest).await
+    }
+
     /// Writes all of `data`, giving up when the peer takes none of it for the time that a body may take.
-    async fn write(&mut self, mut data: Vec<u8>) -> io::Result<()> {
+    async fn write(&mut self, data: &[u8]) -> io::Result<()> {
         let patience = self.server.options.config.limits.body_timeout;
         let mut at = 0;
         while at < data.len() {
@@ -279,7 +319,6 @@ impl Line {
                 written => written,
             };
         }
-        data.clear();
         match &mut self.stream {
             Stream::Tcp(_) | Stream::Split { .. } => Ok(()),
             Stream::Other(stream) => timeout(patience, stream.flush()).await?,
@@ -322,6 +361,9 @@ impl Line {
         self.read_body(framing, limit).await.map(drop)
     }
 }
+
+/// Bodies up to this size are written together with their heads.
+const COPIED_BODY: usize = 64 << 10;
 
 /// What a client may still send after the last answer: a body that was refused, of some times the usual limit.
 const LINGER_BYTES: usize = 128 * READ_BUFFER;
