@@ -109,25 +109,30 @@ impl Encoded {
         data: &D,
         last: Option<&str>,
     ) -> Result<Self, EncodeError> {
-        Self::lend_event(max_attachments, namespace, id, name, data, last, |packet| Ok(packet.into_owned()))
+        if is_reserved(name) {
+            return Err(EncodeError::ReservedName);
+        }
+        with_scratch(2 * COPIED, |text| {
+            header(text, '2', namespace, id);
+            let attachments = args::write(text, Some(name), data, last)?;
+            Self::with_attachments(text, attachments, max_attachments)
+        })
     }
 
-    /// The same, lent as it has been written.
+    /// Lends an event that nobody acknowledges as it has been written, for who only copies it.
     pub(crate) fn lend_event<D: Serialize + ?Sized, R, E: From<EncodeError>>(
         max_attachments: usize,
         namespace: &str,
-        id: Option<AckId>,
         name: &str,
         data: &D,
-        last: Option<&str>,
         take: impl FnOnce(Lent<'_>) -> Result<R, E>,
     ) -> Result<R, E> {
         if is_reserved(name) {
             return Err(EncodeError::ReservedName.into());
         }
-        with_scratch(2 * COPIED, |text| {
-            header(text, '2', namespace, id);
-            let attachments = args::write(text, Some(name), data, last).map_err(EncodeError::Data)?;
+        with_scratch(2 * COPIED, move |text| {
+            header(text, '2', namespace, None);
+            let attachments = args::write(text, Some(name), data, None).map_err(EncodeError::Data)?;
             take(if attachments.is_empty() {
                 Lent::Text(text)
             } else {

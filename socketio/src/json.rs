@@ -39,7 +39,8 @@ pub(crate) struct PlainStrings {
 }
 
 /// The same, and finds on the way what most events begin with.
-#[inline]
+// Inlined, as what it returns is large and taken apart at once.
+#[inline(always)]
 pub(crate) fn check_array(text: &str) -> Result<PlainStrings, JsonError> {
     let plain_from = |at: usize| {
         let end = at + plain_prefix(text.as_bytes().get(at..)?);

@@ -119,7 +119,7 @@ impl Format {
     ) -> Result<R, E> {
         match self {
             Self::Default { max_attachments } => {
-                Encoded::lend_event(*max_attachments, namespace, None, name, data, None, take)
+                Encoded::lend_event(*max_attachments, namespace, name, data, take)
             }
             Self::Other(_) => take(Lent::Packet(self.event(namespace, None, name, data, None)?)),
         }

@@ -95,9 +95,7 @@ impl RequestHead {
 
     /// The items of a header that is a comma-separated list, without white space around them.
     pub(super) fn header_items<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        self.header_values(name)
-            .flat_map(|value| value.split(|&byte| byte == b','))
-            .map(<[u8]>::trim_ascii)
+        self.header_values(name).flat_map(|value| value.split(|&byte| byte == b',')).map(<[u8]>::trim_ascii)
     }
 
     /// Returns names as sent and values without surrounding whitespace, in the order of the request.

@@ -285,13 +285,10 @@ impl Handler for Dispatcher {
         if self.ending.is_some() {
             return;
         }
-        let Some(outlined) = self.decoder.outline_event(text) else {
-            return self.on_message(Message::Text(text.into()), cx);
-        };
-        // Looked at where it is: to move it costs more than to make it.
-        let outline = match &outlined {
-            Ok(outline) => outline,
-            Err(error) => return self.fail(error, cx),
+        let outline = match self.decoder.outline_event(text) {
+            Some(Ok(outline)) => outline,
+            Some(Err(error)) => return self.fail(&error, cx),
+            None => return self.on_message(Message::Text(text.into()), cx),
         };
         let event = outline.event(text);
         let socket = match self.connection.receiver(outline.namespace(text)) {
