@@ -1,6 +1,7 @@
 //! The server: what moves bytes between sockets and the pure modules.
 
 mod admission;
+mod allocator;
 mod builder;
 mod connection;
 mod direct;
@@ -71,6 +72,7 @@ impl Server {
     }
 
     pub(crate) fn new(options: Options) -> Self {
+        allocator::expect_messages_of(options.config.max_payload);
         Self {
             inner: Arc::new(Inner {
                 prefix: options.config.prefix(),
