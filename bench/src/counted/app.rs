@@ -1,11 +1,13 @@
 //! What is served to be counted.
 
-use std::{io, time::Duration};
+use std::{fs, io, sync::mpsc, thread, time::Duration};
 
 use bytes::Bytes;
 use session::{MemoryStore, ServerBuilderExt, Sessions};
 use socketio::{Ack, Namespace, Server, ServerBuilder, Socket};
-use tokio::{net::TcpListener, runtime};
+use tokio::{net::TcpListener, runtime, sync::oneshot};
+
+use super::peer::Peer;
 
 /// How the server of a count differs from the plain one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +39,25 @@ pub fn serve(
             () = end => Ok(()),
         }
     })
+}
+
+/// Serves on a thread of its own while `work` is done, and no longer: what a server does after that would be counted
+/// with what comes next.
+pub fn serve_while<R>(flavor: Flavor, work: impl FnOnce(Peer) -> R) -> R {
+    let (ready, peer) = mpsc::channel();
+    let (end, ended) = oneshot::channel::<()>();
+    let server = thread::spawn(move || {
+        let tell = |listener: &TcpListener| {
+            let thread = fs::read_link("/proc/thread-self").expect("Linux tells which thread this is");
+            let address = listener.local_addr().expect("it is bound");
+            ready.send(Peer::new(address, thread.to_str().expect("numbers"))).expect("it is awaited");
+        };
+        serve(flavor, tell, async { drop(ended.await) })
+    });
+    let result = work(peer.recv().expect("the server starts"));
+    drop(end);
+    server.join().expect("the server does not panic").expect("the listener does not fail");
+    result
 }
 
 fn build(flavor: Flavor) -> Server {

@@ -108,6 +108,11 @@ impl Load {
         Self { peer, kind }
     }
 
+    /// The server.
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
     /// Works, and returns when the server sleeps again. Does not allocate.
     pub fn step(&mut self) {
         match &mut self.kind {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! tests/allocations   server in a thread      ┐
-//!                                             ├─ load::Load, step by step ─ client::Client ─ TCP ─ app
+//! tests/page_faults   the same                ├─ load::Load, step by step ─ client::Client ─ TCP ─ app
 //! bin/instructions    server under valgrind   ┘
 //! ```
 //!

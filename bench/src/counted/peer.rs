@@ -28,17 +28,24 @@ impl Peer {
 
     /// Returns once the server waits for its sockets: it has ended all work that was begun.
     pub fn until_asleep(&self) {
-        let mut text = [0; 512];
-        loop {
-            let mut status = &self.status;
-            status.rewind().expect("it is no pipe");
-            let read = status.read(&mut text).expect("the server runs");
-            // The name before the state is in parentheses, and may hold some.
-            let state = text[..read].iter().rposition(|&byte| byte == b')').and_then(|at| text.get(at + 2));
-            if state == Some(&b'S') {
-                return;
-            }
+        while self.fields(&mut [0; 512]).next() != Some("S") {
             thread::yield_now();
         }
+    }
+
+    /// How often the server's thread has been given a page of memory so far.
+    pub fn page_faults(&self) -> u64 {
+        let minor = self.fields(&mut [0; 512]).nth(7).and_then(|count| count.parse().ok());
+        minor.expect("the tenth field is a number")
+    }
+
+    /// What Linux tells of the thread, from the third field on, which is its state.
+    fn fields<'a>(&self, text: &'a mut [u8; 512]) -> impl Iterator<Item = &'a str> {
+        let mut status = &self.status;
+        status.rewind().expect("it is no pipe");
+        let read = status.read(text).expect("the server runs");
+        // The name before it is in parentheses, and may hold some.
+        let text = str::from_utf8(&text[..read]).unwrap_or_default();
+        text.rsplit_once(") ").map_or("", |(_, fields)| fields).split(' ')
     }
 }

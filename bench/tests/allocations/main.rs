@@ -12,14 +12,13 @@
 mod count;
 mod sites;
 
-use std::{env, fs, sync::mpsc, thread};
+use std::{env, fs};
 
 use bench::counted::{
     app::{self, Flavor},
     load::{Load, Work},
     peer::Peer,
 };
-use tokio::{net::TcpListener, sync::oneshot};
 
 #[global_allocator]
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
@@ -56,7 +55,7 @@ const PLAIN: &[Case] = &[
     case("broadcast to 1,000", Work::Broadcast(1000), 25, 5.0),
     case("room of 100", Work::Room(100), 50, 7.0),
     // So many as the date in a response is made anew with every second, by two allocations.
-    case("polling echo", Work::Polling, 400, 19.0),
+    case("polling echo", Work::Polling, 400, 12.0),
     // So many as there is a table of connections for each of 32 shards, and each has to be met once.
     case("connect and leave", Work::Connect, 400, 31.0),
 ];
@@ -68,25 +67,6 @@ const OTHERS: &[(Flavor, Case)] = &[
 
 /// What each recipient may add to a broadcast, whatever the numbers above say: nothing.
 const PER_RECIPIENT: f64 = 0.0;
-
-/// Serves on a thread of its own while `work` is done, and no longer: what a server does after a case would be counted
-/// with the next one.
-fn with_server<R>(flavor: Flavor, work: impl FnOnce(Peer) -> R) -> R {
-    let (ready, peer) = mpsc::channel();
-    let (end, ended) = oneshot::channel::<()>();
-    let server = thread::spawn(move || {
-        let tell = |listener: &TcpListener| {
-            let thread = fs::read_link("/proc/thread-self").expect("Linux tells which thread this is");
-            let address = listener.local_addr().expect("it is bound");
-            ready.send(Peer::new(address, thread.to_str().expect("numbers"))).expect("it is awaited");
-        };
-        app::serve(flavor, tell, async { drop(ended.await) })
-    });
-    let result = work(peer.recv().expect("the server starts"));
-    drop(end);
-    server.join().expect("the server does not panic").expect("the listener does not fail");
-    result
-}
 
 /// Returns the allocations per step, and adds to `wrong` if they are not as they should be.
 fn count(peer: Peer, case: &Case, wrong: &mut Vec<String>) -> f64 {
@@ -122,13 +102,13 @@ fn nothing_allocates_more_than_it_did() {
     for (flavor, case) in plain.chain(others) {
         if let Work::Broadcast(recipients) = case.work {
             if can_have(recipients) {
-                let each = with_server(flavor, |peer| count(peer, case, &mut wrong));
+                let each = app::serve_while(flavor, |peer| count(peer, case, &mut wrong));
                 broadcasts.push((recipients as f64, each));
             } else {
                 println!("{:<40}left out: `ulimit -n` does not allow it", case.name);
             }
         } else {
-            with_server(flavor, |peer| count(peer, case, &mut wrong));
+            app::serve_while(flavor, |peer| count(peer, case, &mut wrong));
         }
     }
     if let [(few, by_few), (many, by_many)] = broadcasts[..] {
