@@ -29,6 +29,8 @@ const WITH_TCP: &[&str] = &["floor", "tcp", "ours", "socketioxide", "node", "nod
 const ALL: &[&str] = &["floor", "ours", "socketioxide", "node", "node-eiows"];
 /// The layer below WebSocket is the same with either.
 const WITHOUT_EIOWS: &[&str] = &["floor", "ours", "socketioxide", "node"];
+/// An allocator that gives memory back is asked, too.
+const WITH_JEMALLOC: &[&str] = &["floor", "ours", "ours-jemalloc", "socketioxide", "node", "node-eiows"];
 const SESSIONS: &[&str] = &["ours", "ours-memory", "ours-redis"];
 const WORKERS: &[&str] = &["ours", "ours-2"];
 
@@ -91,8 +93,8 @@ pub fn all(descriptors: usize) -> Vec<Cell> {
         Cell::new("polling 200", Work::Polling, 200).servers(WITHOUT_EIOWS),
         Cell::new("connect 5000", Work::Connect, 5000),
         Cell::new("upgrade 2000", Work::Upgrade, 2000),
-        Cell::new("idle 10000", Work::Idle, 10_000.min(most)),
-        Cell::new("idle max", Work::Idle, most),
+        Cell::new("idle 10000", Work::Idle, 10_000.min(most)).servers(WITH_JEMALLOC),
+        Cell::new("idle max", Work::Idle, most).servers(WITH_JEMALLOC),
         Cell::new("session unchanged", Work::Echo, 100).servers(SESSIONS),
         // Without sessions there is nothing to change: there it is `ack`.
         Cell::new("session changed", Work::Count, 100).bytes(1).servers(SESSIONS),

@@ -96,10 +96,10 @@ impl Row {
         })
     }
 
-    /// How much more memory than at the start it has when all have left, as a share.
+    /// How much more memory it has when all have left than when the first had, as a share.
     #[must_use]
     pub fn kept(&self) -> Option<f64> {
-        (self.work == Work::Idle).then(|| self.measured.rss_left / self.measured.rss_start - 1.0)
+        (self.work == Work::Idle).then(|| self.measured.rss_left / self.measured.rss_settled - 1.0)
     }
 }
 

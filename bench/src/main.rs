@@ -53,6 +53,9 @@ fn run(options: &Options) -> Result<()> {
         notes.push(format!("ours-redis is left out: redis-server: {error}"));
     }
     let redis = redis.ok().flatten();
+    if wants("ours-jemalloc") && servers::jemalloc().is_none() {
+        notes.push("ours-jemalloc is left out: there is no libjemalloc2".into());
+    }
     let programs = Programs::in_folder(folder);
     let mut servers = servers::all(&programs, &peers, redis.as_ref());
     servers.retain(|server| wants(server.name));

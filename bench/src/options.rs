@@ -12,7 +12,7 @@ usage: cargo run --release -p bench -- [OPTION]...
   --window SECONDS     how long is counted (2)
   --warm-up SECONDS    how long it runs before (1)
   --only CELL,..       cells whose names begin so
-  --servers NAME,..    floor, tcp, ours, ours-memory, ours-redis, ours-2, socketioxide, node, node-eiows
+  --servers NAME,..    floor, tcp, ours, ours-memory, ours-redis, ours-2, ours-jemalloc, socketioxide, node, node-eiows
   --growth             how the cost of a unit grows with connections, rooms and bytes, in place of the other cells
   --quick              few connections and short windows: shows that it works, not what it costs
   --out FILE           where results are added, with the table and the plot beside it

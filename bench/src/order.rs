@@ -111,6 +111,8 @@ pub struct Measured {
     pub pss_start: f64,
     /// With all of them.
     pub pss_open: f64,
+    /// Resident memory after a first, smaller crowd had come and gone.
+    pub rss_settled: f64,
     /// Resident memory when the server has closed all of them.
     pub rss_left: f64,
 }

@@ -2,8 +2,9 @@
 //! that sends back what it reads, without any protocol.
 //!
 //! On one thread, without sessions, heartbeats or validation. It stands for no server that could be used, but for what one
-//! cannot be cheaper than on this runtime: one `recv` and one `send` for each batch of messages, buffers that all
-//! connections share, and broadcasts that are written straight to the sockets.
+//! is hardly cheaper than on this runtime: one `send` for each batch of messages, buffers that all connections share, and
+//! broadcasts that are written straight to the sockets. It reads as `TcpStream::readable` wants it, until there is nothing:
+//! two `recv` for each batch.
 
 mod hub;
 mod packet;

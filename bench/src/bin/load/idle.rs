@@ -25,9 +25,14 @@ fn open(order: &Order, crowd: &mut Crowd) -> Result<Measured> {
 }
 
 pub(crate) fn run(order: &Order) -> Result<Measured> {
-    let mut crowd = Crowd::new(order)?;
     let descriptors = procfs::descriptors(order.process);
     let (rss_start, pss_start) = procfs::memory(order.process);
+    let first = Order { connections: order.connections.div_ceil(10), ..order.clone() };
+    let mut crowd = Crowd::new(&first)?;
+    crowd.join(&first)?;
+    drop(crowd);
+    let rss_settled = left(order.process, descriptors)?;
+    let mut crowd = Crowd::new(order)?;
     let measured = open(order, &mut crowd)?;
     let end = Instant::now() + order.window;
     while Instant::now() < end {
@@ -36,7 +41,7 @@ pub(crate) fn run(order: &Order) -> Result<Measured> {
     let (rss_open, pss_open) = procfs::memory(order.process);
     drop(crowd);
     let rss_left = left(order.process, descriptors)?;
-    Ok(Measured { rss_start, pss_start, rss_open, pss_open, rss_left, ..measured })
+    Ok(Measured { rss_start, pss_start, rss_settled, rss_open, pss_open, rss_left, ..measured })
 }
 
 /// Memory when the server has closed all, and falls no more: allocators give it back some time after it was freed, if at
