@@ -27,19 +27,21 @@ pub struct Connection {
 }
 
 /// What a connection's driver shares with everybody else.
+// In this order: what every message needs lies together, and apart from what is there for the program.
+#[repr(C)]
 pub(crate) struct Shared {
-    sid: Sid,
-    handshake: Handshake,
     inlet: Mutex<Inlet>,
     /// Whether the outbox is full, to be looked at without the lock after each message.
     full: AtomicBool,
+    sid: Sid,
+    handshake: Handshake,
 }
 
 /// What goes into the driver. Locked only for moments, never while somebody is called or waited for.
 pub(crate) struct Inlet {
     pub(crate) outbox: Outbox,
     pub(crate) requests: Vec<Request>,
-    pub(crate) close: Option<(Close, CloseReason)>,
+    pub(crate) close: Option<Box<(Close, CloseReason)>>,
     pub(crate) transport: Transport,
     pub(crate) phase: Phase,
     /// Whether something sent now would leave at once.
@@ -280,7 +282,7 @@ impl Connection {
                 return;
             }
             inlet.phase = Phase::Closing;
-            inlet.close = Some((how, reason));
+            inlet.close = Some(Box::new((how, reason)));
             inlet.wake_driver()
         };
         wake(waker);

@@ -192,7 +192,7 @@ impl<H: Handler> Core<H> {
         if requests.capacity() > 0 {
             give_back(requests);
         }
-        if let Some((how, reason)) = close {
+        if let Some((how, reason)) = close.map(|close| *close) {
             if how == Close::Now {
                 let mut inlet = self.registration.shared.lock();
                 inlet.outbox.clear();

@@ -29,22 +29,25 @@ use std::{
 use tokio::sync::oneshot;
 
 /// What all handles of a socket share. As small as can be: most of a million of these are idle.
+// In this order: what every event needs lies together, with the number of handles before it. Among many sockets, each
+// part that lies elsewhere has to be fetched.
+#[repr(C)]
 pub(super) struct Membership {
     pub(super) namespace: Arc<LiveNamespace>,
     pub(super) link: Arc<Link>,
     /// That of the link, one step nearer for broadcasts.
     pub(super) connection: engineio::Connection,
-    pub(super) id: SocketId,
-    /// The private id by which the client can recover the socket, if it can.
-    pub(super) pid: Option<Box<SocketId>>,
-    pub(super) recovered: bool,
-    pub(super) auth: Option<Box<str>>,
+    meter: Option<Box<Mutex<Meter>>>,
     status: AtomicU8,
     /// Whether there are `event_waiters`: looked at without the lock for every event.
     awaits_events: AtomicBool,
+    pub(super) recovered: bool,
+    pub(super) id: SocketId,
+    /// The private id by which the client can recover the socket, if it can.
+    pub(super) pid: Option<Box<SocketId>>,
+    pub(super) auth: Option<Box<str>>,
     waiters: Mutex<Waiters>,
     extensions: Mutex<Extensions>,
-    meter: Option<Box<Mutex<Meter>>>,
 }
 
 /// ```text
