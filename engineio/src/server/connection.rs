@@ -145,7 +145,7 @@ impl Connection {
     }
 
     /// Queues a copy of a text, which is less work than a message of its own as long as the text is small: up to some
-    /// hundred bytes.
+    /// kilobytes.
     ///
     /// # Errors
     /// See [`try_send`](Self::try_send).

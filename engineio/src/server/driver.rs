@@ -3,7 +3,7 @@
 use std::{
     borrow::Cow,
     ops::ControlFlow,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
@@ -12,6 +12,7 @@ use std::{
 use pin_project_lite::pin_project;
 use tokio::{
     sync::oneshot,
+    task::unconstrained,
     time::{Instant, Sleep},
 };
 
@@ -137,7 +138,7 @@ impl<H: Handler> Future for Driver<H> {
                 return Poll::Pending;
             }
             if !*this.timer_set || this.timer.is_elapsed() {
-                while this.timer.as_mut().poll(cx).is_ready() {
+                while poll_timer(this.timer.as_mut(), cx).is_ready() {
                     core.handle_timeout(Instant::now().into_std());
                     this.timer.as_mut().reset(core.deadline());
                 }
@@ -555,6 +556,12 @@ fn end(shared: &Shared) -> Vec<Waker> {
     inlet.requests = Vec::new();
     inlet.driver = None;
     std::mem::take(&mut inlet.waiting)
+}
+
+/// Once this is pending, the timer wakes the task: as it would not if the runtime held it back because the handlers have
+/// done so much in this turn.
+fn poll_timer(timer: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<()> {
+    pin!(unconstrained(timer)).poll(cx)
 }
 
 fn answer<T>(reply: oneshot::Sender<T>, with: T) {

@@ -128,8 +128,10 @@ impl LiveNamespace {
     }
 
     pub(crate) fn deliver(&self, packet: &Encoded, target: &Target, flags: Flags) {
-        for socket in self.selected(target) {
-            socket.deliver(packet, flags);
+        let sockets = self.selected(target);
+        let at_once = sockets.len() >= MANY;
+        for socket in sockets {
+            socket.deliver(packet, flags, at_once);
         }
     }
 
@@ -151,3 +153,7 @@ impl LiveNamespace {
         }
     }
 }
+
+/// Receivers from which on it costs less to write to each of them than to wake its task. Fewer are woken: those who hear
+/// of several rooms at a time get all of it in one write.
+const MANY: usize = 64;

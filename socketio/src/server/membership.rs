@@ -206,16 +206,23 @@ impl Socket {
         Ok(self.connection().try_send_all(packet.messages())?)
     }
 
-    /// Queues a packet that is shared with others, or closes a connection that does not take them fast
-    /// enough.
-    pub(super) fn deliver(&self, packet: &Encoded, flags: Flags) {
+    /// Sends a packet that is shared with others, at once or by the connection's task, or closes a connection that does
+    /// not take them fast enough.
+    pub(super) fn deliver(&self, packet: &Encoded, flags: Flags, at_once: bool) {
         if !self.is_connected() {
             return;
         }
-        if flags.volatile {
-            self.connection().send_volatile_all(packet.messages());
-        } else if let Err(engineio::SendError::Full) = self.connection().send_now_all(packet.messages()) {
-            self.connection().close_with(engineio::CloseReason::SlowConsumer);
+        let (connection, messages) = (self.connection(), packet.messages());
+        let sent = match (flags.volatile, at_once) {
+            (true, _) => {
+                connection.send_volatile_all(messages);
+                Ok(())
+            }
+            (false, true) => connection.send_now_all(messages),
+            (false, false) => connection.try_send_all(messages),
+        };
+        if sent == Err(engineio::SendError::Full) {
+            connection.close_with(engineio::CloseReason::SlowConsumer);
         }
     }
 
@@ -225,7 +232,7 @@ impl Socket {
         match self.wait_for(id, AckWaiter::Many(share)) {
             Ok(()) => {
                 answers.note(id, self.clone());
-                self.deliver(packet, Flags::default());
+                self.deliver(packet, Flags::default(), true);
             }
             Err((error, AckWaiter::Many(share))) => share.give_up(error),
             Err((_, AckWaiter::One(_))) => {}
