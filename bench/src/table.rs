@@ -100,7 +100,9 @@ fn about(out: &mut String, lines: &[Line]) {
         })
         .collect();
     let Some(last) = abouts.last() else { return };
-    let versions: Vec<_> = last.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
+    let versions = distinct(
+        abouts.iter().flat_map(|about| &about.versions).map(|(name, version)| format!("{name} {version}")),
+    );
     writeln!(out, "Measured on {} on {}, with {}.\n", last.date, last.machine, versions.join(", ")).ok();
     let mut commands: Vec<_> = abouts.iter().map(|about| format!("    {}", about.command)).collect();
     commands.dedup();
@@ -112,12 +114,24 @@ fn about(out: &mut String, lines: &[Line]) {
          all else on the machine used meanwhile. Latencies are microseconds; but for the paced cells they are those of a \
          server that is kept busy, so they tell of throughput.\n\n",
     );
-    for note in &last.notes {
+    let notes = distinct(abouts.iter().flat_map(|about| about.notes.iter().cloned()));
+    for note in &notes {
         writeln!(out, "- {note}").ok();
     }
-    if !last.notes.is_empty() {
+    if !notes.is_empty() {
         out.push('\n');
     }
+}
+
+/// What several runs have to say, each thing once.
+fn distinct(said: impl Iterator<Item = String>) -> Vec<String> {
+    let mut distinct = Vec::new();
+    for one in said {
+        if !distinct.contains(&one) {
+            distinct.push(one);
+        }
+    }
+    distinct
 }
 
 /// One line for each cell: how many times the floor each server is.
@@ -343,6 +357,18 @@ mod tests {
         );
         // A round that was interrupted says nothing.
         assert!(document(&grown[..3], "plot.svg").contains("| 40.0 | - |"));
+    }
+
+    #[test]
+    fn several_runs_say_each_thing_once() {
+        let about = |version: &str, note: &str| {
+            let versions = vec![("rustc".into(), "1".into()), ("ours".into(), version.into())];
+            Line::About(About { versions, notes: vec![note.into()], ..About::default() })
+        };
+        let lines = [about("a", "node is left out"), about("b", "few CPUs"), about("b", "few CPUs")];
+        let document = document(&lines, "plot.svg");
+        assert!(document.contains("with rustc 1, ours a, ours b.\n"), "{document}");
+        assert!(document.contains("\n- node is left out\n- few CPUs\n\n"), "{document}");
     }
 
     #[test]
