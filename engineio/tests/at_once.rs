@@ -103,7 +103,7 @@ async fn what_one_sends_keeps_its_order_whoever_writes_it() {
         let received = client.text().await;
         let sender = received.chars().nth(1).unwrap();
         let number = &mut next[usize::from(sender == 'b')];
-        assert!(received[1..] == text(sender, *number), "{:.20} instead of {sender}{number}", received);
+        assert!(received[1..] == text(sender, *number), "{received:.20} instead of {sender}{number}");
         *number += 1;
     }
     for task in sending {
