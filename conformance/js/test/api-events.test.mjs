@@ -1,7 +1,7 @@
 // Middleware for events, catch-all handlers, several handlers of one event, and none.
 import assert from "node:assert/strict";
 import { ROUTES, assertOnly, call, connectSocket, inboxOf } from "../support/clients.mjs";
-import { scenario } from "../support/scenario.mjs";
+import { next, scenario } from "../support/scenario.mjs";
 import { apiServer, oursAlone } from "../support/target.mjs";
 
 const EVENTS = "/events";
@@ -73,7 +73,10 @@ scenario("a catch-all handler hears each event that is sent, broadcasts too, ans
   const server = await apiServer(t);
   const [socket, other] = [await connect(t, server), await connect(t, server)];
   await call(socket, "echo", "an answer");
+  // The two sockets are on two connections, which do not wait for each other.
+  const shaped = next(socket, "shaped");
   socket.emit("shape", "bytes");
+  await shaped;
   await call(other, "tell", {}, "to all", 1);
   await call(other, "tell", { others: true }, "to others", 1);
   await call(other, "tell-bytes", { to: [socket.id] }, "to one", Buffer.from([1]));
