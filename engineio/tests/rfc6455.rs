@@ -399,6 +399,15 @@ fn headers_to_the_peer_have_the_shortest_form() {
     assert_eq!(*encode_close(Some(1009)), [0x88, 2, 0x03, 0xF1]);
 }
 
+/// As the proptest would find, too, if not in each run.
+#[test]
+fn a_text_that_comes_alone_inside_of_a_message_is_a_mistake() {
+    let (begun, inside) = (frame(TEXT, b"a"), frame(FIN | TEXT, b"b"));
+    let cut = [begun.len(), inside.len()];
+    let decoded = decode(&[begun, inside].concat(), &cut, &LIMITS);
+    assert_eq!(decoded, (vec![], Some(ProtocolError::InterruptedMessage)));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -412,6 +421,9 @@ proptest! {
         let whole = decode(&input, &[input.len()], &limits);
         prop_assert_eq!(&whole, &decode(&input, &[1], &limits));
         prop_assert_eq!(&whole, &decode(&input, &pieces, &limits));
+        // A frame that comes alone is decoded in a way of its own.
+        let each = frames.iter().map(Vec::len).collect::<Vec<_>>();
+        prop_assert_eq!(&whole, &decode(&input, &each, &limits));
     }
 
     #[test]
