@@ -59,9 +59,8 @@ pub fn compress(body: &[u8], encoding: Encoding) -> Vec<u8> {
 
 /// Returns the weight of a coding in thousandths: its own, else that of `*`, else 0.
 fn weight(head: &RequestHead, encoding: Encoding) -> u16 {
-    let items = || head.header_values("accept-encoding").flat_map(|value| value.split(|&byte| byte == b','));
     let find = |wanted: &str| {
-        items().find_map(|item| {
+        head.header_items("accept-encoding").find_map(|item| {
             let mut parts = item.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
             let name = parts.next()?;
             name.eq_ignore_ascii_case(wanted.as_bytes()).then(|| parts.find_map(quality).unwrap_or(1000))

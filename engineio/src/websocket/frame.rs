@@ -1,8 +1,10 @@
-//! Frames of RFC 6455 section 5, as a server reads and writes them: the peer must mask, the server never does.
+//! Frames of RFC 6455 section 5, as a server reads them: the peer must mask.
 
-use std::{borrow::Cow, mem, ops::Deref};
+use std::{borrow::Cow, mem};
 
 use bytes::Bytes;
+
+use super::ProtocolError;
 
 /// Sizes beyond which the peer is refused, each checked before the payload in question is waited for.
 #[derive(Clone, Copy, Debug)]
@@ -39,69 +41,6 @@ impl Event<'_> {
             Self::Ping(payload) => Event::Ping(payload),
             Self::Pong => Event::Pong,
             Self::Close(code) => Event::Close(code),
-        }
-    }
-}
-
-/// What the peer did that RFC 6455 or the [`Limits`] forbid.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum ProtocolError {
-    /// Section 5.5.1.
-    #[error("the peer sent a close frame with status code {0}")]
-    CloseCode(u16),
-    /// Section 5.5.1.
-    #[error("the peer sent a close frame with half a status code")]
-    CloseLength,
-    /// Section 5.5.
-    #[error("the peer sent a control frame of more than 125 bytes")]
-    ControlTooLong,
-    /// Section 5.5.
-    #[error("the peer sent a fragmented control frame")]
-    FragmentedControl,
-    /// [`Limits::max_frame`]; also any length with the top bit set, section 5.2.
-    #[error("the peer announced a frame of {0} bytes")]
-    FrameTooLong(u64),
-    /// Section 5.4.
-    #[error("the peer began a message inside of another")]
-    InterruptedMessage,
-    /// Section 8.1, for the reason in a close frame.
-    #[error("the peer gave a close reason that is not UTF-8")]
-    InvalidReason,
-    /// Section 8.1.
-    #[error("the peer sent text that is not UTF-8")]
-    InvalidText,
-    /// Section 5.2.
-    #[error("the peer encoded a frame length in more bytes than needed")]
-    LengthNotMinimal,
-    /// [`Limits::max_message`].
-    #[error("the peer announced a message of more than {0} bytes")]
-    MessageTooLong(usize),
-    /// Section 5.2.
-    #[error("the peer sent a frame with reserved opcode {0:#x}")]
-    ReservedOpcode(u8),
-    /// Section 5.2.
-    #[error("the peer set a reserved bit without an extension that defines it")]
-    ReservedBit,
-    /// [`Limits::max_fragments`].
-    #[error("the peer split a message into more than {0} frames")]
-    TooManyFragments(u32),
-    /// Section 5.4.
-    #[error("the peer continued a message that was not begun")]
-    UnexpectedContinuation,
-    /// Section 5.1.
-    #[error("the peer sent a frame without a mask")]
-    Unmasked,
-}
-
-impl ProtocolError {
-    /// Status code for the close frame that answers the mistake (section 7.4.1): 1007 for text that is not UTF-8,
-    /// 1008 for too many fragments, 1009 for too many bytes, 1002 for the rest.
-    pub fn close_code(&self) -> u16 {
-        match self {
-            Self::InvalidReason | Self::InvalidText => 1007,
-            Self::TooManyFragments(_) => 1008,
-            Self::FrameTooLong(_) | Self::MessageTooLong(_) => 1009,
-            _ => 1002,
         }
     }
 }
@@ -497,66 +436,12 @@ impl Opcode {
         })
     }
 
-    fn is_control(self) -> bool {
+    pub(super) fn is_control(self) -> bool {
         self as u8 & 0x8 != 0
     }
 }
 
-/// The bytes before the payload of one frame.
-#[derive(Clone, Copy, Debug)]
-pub struct Header {
-    bytes: [u8; 10],
-    length: u8,
-}
-
-impl Header {
-    /// Appends the bytes to `out`: as many as there may be, which are no call, and then shortens it.
-    pub(crate) fn append_to(&self, out: &mut Vec<u8>) {
-        let end = out.len() + self.len();
-        out.extend_from_slice(&self.bytes);
-        out.truncate(end);
-    }
-}
-
-impl Deref for Header {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.length)]
-    }
-}
-
-/// Encodes the header of an unfragmented, unmasked frame with a payload of `length` bytes, in the shortest form.
-///
-/// The length of a control frame must be at most 125.
-pub fn encode_header(opcode: Opcode, length: usize) -> Header {
-    debug_assert!(!opcode.is_control() || length <= usize::from(MAX_SHORT), "section 5.5");
-    let mut bytes = [0; 10];
-    bytes[0] = FIN | opcode as u8;
-    let encoded = if length <= usize::from(MAX_SHORT) {
-        bytes[1] = length as u8;
-        2
-    } else if let Ok(length) = u16::try_from(length) {
-        bytes[1] = LENGTH_16;
-        bytes[2..4].copy_from_slice(&length.to_be_bytes());
-        4
-    } else {
-        bytes[1] = LENGTH_64;
-        bytes[2..].copy_from_slice(&(length as u64).to_be_bytes());
-        10
-    };
-    Header { bytes, length: encoded }
-}
-
-/// Encodes a whole close frame, without a reason; with no code it is `88 00`, which the peer reports as 1005.
-pub fn encode_close(code: Option<u16>) -> Bytes {
-    match code.map(u16::to_be_bytes) {
-        None => Bytes::from_static(&[FIN | Opcode::Close as u8, 0]),
-        Some([high, low]) => Bytes::copy_from_slice(&[FIN | Opcode::Close as u8, 2, high, low]),
-    }
-}
-
-const FIN: u8 = 0x80;
+pub(super) const FIN: u8 = 0x80;
 /// First byte of a text message in one frame.
 const WHOLE_TEXT: u8 = FIN | Opcode::Text as u8;
 const RSV1: u8 = 0x40;
@@ -565,11 +450,11 @@ const RSV3: u8 = 0x10;
 const OPCODE: u8 = 0x0F;
 const MASKED: u8 = 0x80;
 /// Longest payload whose length fits the second byte, and of a control frame.
-const MAX_SHORT: u8 = 125;
+pub(super) const MAX_SHORT: u8 = 125;
 /// Second byte that announces a 16-bit length.
-const LENGTH_16: u8 = 126;
+pub(super) const LENGTH_16: u8 = 126;
 /// Second byte that announces a 64-bit length.
-const LENGTH_64: u8 = 127;
+pub(super) const LENGTH_64: u8 = 127;
 /// Bytes reserved for a message that has begun, if it is not shorter: half a dozen doublings below 1 MiB.
 const FIRST_RESERVATION: usize = 4096;
 

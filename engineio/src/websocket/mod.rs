@@ -4,7 +4,11 @@
 //! peer sends, and [`encode_header`] and [`encode_close`] write what goes before each payload sent to it.
 
 mod accept;
+mod encode;
+mod error;
 mod frame;
 
 pub use accept::{HandshakeError, accept_key, check_handshake};
-pub use frame::{Decoder, Event, Header, Limits, Opcode, ProtocolError, encode_close, encode_header};
+pub use encode::{Header, encode_close, encode_header};
+pub use error::ProtocolError;
+pub use frame::{Decoder, Event, Limits, Opcode};
