@@ -154,6 +154,7 @@ impl LiveNamespace {
     }
 }
 
-/// Receivers from which on it costs less to write to each of them than to wake its task. Fewer are woken: those who hear
-/// of several rooms at a time get all of it in one write.
+/// Receivers from which on each is written to. Fewer are woken, so that who hears of several events at a time gets all of
+/// it in one write: with four events on their way that took 0.6 of the CPU, with a single one 1.07 (60 receivers against
+/// 68). Of many receivers it is rare that several events reach the same at a time, and there are many to wake.
 const MANY: usize = 64;
