@@ -1,6 +1,6 @@
 //! Options of a server, with their defaults.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     Message, Transport, connection::Timing, cookie::Cookie, cors::Cors, http::HeadLimits, websocket,
@@ -18,7 +18,7 @@ use crate::{
 pub struct Config {
     pub(crate) path: String,
     pub(crate) add_trailing_slash: bool,
-    pub(crate) timing: Timing,
+    pub(crate) timing: Arc<Timing>,
     pub(crate) max_payload: usize,
     pub(crate) transports: Vec<Transport>,
     pub(crate) allow_upgrades: bool,
@@ -48,12 +48,12 @@ impl Default for Config {
         Self {
             path: "/engine.io".into(),
             add_trailing_slash: true,
-            timing: Timing {
+            timing: Arc::new(Timing {
                 ping_interval: Duration::from_secs(25),
                 ping_timeout: Duration::from_secs(20),
                 upgrade_timeout: Duration::from_secs(10),
                 close_timeout: Duration::from_secs(30),
-            },
+            }),
             max_payload: 1_000_000,
             transports: vec![Transport::Polling, Transport::WebSocket],
             allow_upgrades: true,
@@ -97,14 +97,14 @@ impl Config {
     /// connection.
     #[must_use]
     pub fn ping_interval(mut self, interval: Duration) -> Self {
-        self.timing.ping_interval = interval;
+        Arc::make_mut(&mut self.timing).ping_interval = interval;
         self
     }
 
     /// From a ping to the latest pong; 20 s by default, which phones on bad networks need.
     #[must_use]
     pub fn ping_timeout(mut self, timeout: Duration) -> Self {
-        self.timing.ping_timeout = timeout;
+        Arc::make_mut(&mut self.timing).ping_timeout = timeout;
         self
     }
 
@@ -112,7 +112,7 @@ impl Config {
     /// passed, the WebSocket is closed and the connection stays on polling.
     #[must_use]
     pub fn upgrade_timeout(mut self, timeout: Duration) -> Self {
-        self.timing.upgrade_timeout = timeout;
+        Arc::make_mut(&mut self.timing).upgrade_timeout = timeout;
         self
     }
 
@@ -120,7 +120,7 @@ impl Config {
     /// a WebSocket. 30 s by default.
     #[must_use]
     pub fn close_timeout(mut self, timeout: Duration) -> Self {
-        self.timing.close_timeout = timeout;
+        Arc::make_mut(&mut self.timing).close_timeout = timeout;
         self
     }
 

@@ -2,7 +2,10 @@
 //!
 //! Everything that decides *when* something may travel is in this file, for both roles.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use crate::{
     CloseReason, Message, Outbox, Outgoing, Transport,
@@ -45,7 +48,8 @@ use crate::{
 #[derive(Debug)]
 pub struct State {
     role: Role,
-    timing: Timing,
+    /// Shared by all connections of a server, which are many.
+    timing: Arc<Timing>,
     route: Route,
     phase: Phase,
     heartbeat: Heartbeat,
@@ -204,10 +208,10 @@ impl From<Packet> for Transmit<'_> {
 
 impl State {
     /// Makes the state of a connection that has just been opened over `transport`.
-    pub fn new(role: Role, transport: Transport, timing: Timing, now: Instant) -> Self {
+    pub fn new(role: Role, transport: Transport, timing: impl Into<Arc<Timing>>, now: Instant) -> Self {
+        let timing = timing.into();
         Self {
             role,
-            timing,
             route: match transport {
                 Transport::Polling => Route::Polling,
                 Transport::WebSocket => Route::WebSocket,
@@ -217,6 +221,7 @@ impl State {
                 Role::Client => Heartbeat::ExpectBy(now + timing.ping_interval + timing.ping_timeout),
                 Role::Server => Heartbeat::PingAt(now + timing.ping_interval),
             },
+            timing,
             beat_due: false,
             signal: None,
             carrier: match role {

@@ -410,8 +410,8 @@ impl Line {
 
 impl Inner {
     fn start(self: &Arc<Self>, shared: Arc<Shared>, transport: Transport, websocket: Option<Box<WebSocket>>) {
-        let state =
-            State::new(Role::Server, transport, self.options.config.timing, Instant::now().into_std());
+        let timing = Arc::clone(&self.options.config.timing);
+        let state = State::new(Role::Server, transport, timing, Instant::now().into_std());
         (self.options.start)(state, shared, websocket, TaskGuard::connection(self));
     }
 
