@@ -12,8 +12,8 @@ use crate::{SendError, message::Outgoing};
 pub struct Outbox {
     /// There while anything waits, and until it is found that nothing does.
     waiting: Option<Box<Waiting>>,
-    bytes: usize,
-    limit: usize,
+    /// Bytes that may still be taken; none or less is full.
+    room: isize,
 }
 
 #[derive(Debug)]
@@ -31,6 +31,15 @@ enum Queued {
     Copied(usize),
 }
 
+impl Queued {
+    fn cost(&self) -> isize {
+        match self {
+            Self::Message(message) => cost(message.message.len()),
+            Self::Copied(length) => cost(*length),
+        }
+    }
+}
+
 /// What leaves an outbox.
 #[derive(Debug)]
 pub enum Departure<'a> {
@@ -43,7 +52,7 @@ pub enum Departure<'a> {
 impl Outbox {
     /// Makes an empty outbox that is full at `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { waiting: None, bytes: 0, limit }
+        Self { waiting: None, room: isize::try_from(limit).unwrap_or(isize::MAX) }
     }
 
     /// Adds messages that stay together. All or none are taken.
@@ -63,7 +72,7 @@ impl Outbox {
     #[inline]
     pub fn force_push_all(&mut self, messages: impl IntoIterator<Item = Outgoing>) {
         for message in messages {
-            self.bytes += cost(message.message.len());
+            self.room -= cost(message.message.len());
             waiting(&mut self.waiting).queue.push_back(Queued::Message(message));
         }
     }
@@ -77,7 +86,7 @@ impl Outbox {
         if self.is_full() {
             return Err(SendError::Full);
         }
-        self.bytes += cost(text.len());
+        self.room -= cost(text.len());
         let Waiting { queue, copied, taken } = waiting(&mut self.waiting);
         if *taken >= GAP && *taken > copied.len() / 2 {
             // What has left makes room, so seldom that each text is moved once at most.
@@ -97,15 +106,11 @@ impl Outbox {
             return None;
         }
         let Waiting { queue, copied, taken } = self.waiting.as_deref_mut()?;
-        Some(match queue.pop_front()? {
-            Queued::Message(message) => {
-                self.bytes -= cost(message.message.len());
-                Departure::Message(message)
-            }
-            Queued::Copied(length) => {
-                self.bytes -= cost(length);
-                Departure::Text(take(copied, taken, length))
-            }
+        let next = queue.pop_front()?;
+        self.room += next.cost();
+        Some(match next {
+            Queued::Message(message) => Departure::Message(message),
+            Queued::Copied(length) => Departure::Text(take(copied, taken, length)),
         })
     }
 
@@ -119,7 +124,7 @@ impl Outbox {
         let Waiting { queue, copied, taken } = self.waiting.as_deref_mut()?;
         let &Queued::Copied(length) = queue.front()? else { return None };
         queue.pop_front();
-        self.bytes -= cost(length);
+        self.room += cost(length);
         Some(take(copied, taken, length))
     }
 
@@ -136,7 +141,9 @@ impl Outbox {
 
     /// Drops everything, as when the connection ends.
     pub fn clear(&mut self) {
-        *self = Self::new(self.limit);
+        if let Some(waiting) = self.waiting.take() {
+            self.room += waiting.queue.iter().map(Queued::cost).sum::<isize>();
+        }
     }
 
     /// Whether nothing waits.
@@ -147,7 +154,7 @@ impl Outbox {
 
     /// Whether nothing more is taken for now.
     pub fn is_full(&self) -> bool {
-        self.bytes >= self.limit
+        self.room <= 0
     }
 }
 
@@ -169,8 +176,9 @@ fn take<'a>(copied: &'a str, taken: &mut usize, length: usize) -> &'a str {
 }
 
 /// What a message of so many bytes counts. An empty one takes room too: its place in the queue.
-fn cost(length: usize) -> usize {
-    length + size_of::<Queued>()
+fn cost(length: usize) -> isize {
+    // No allocation is greater.
+    (length + size_of::<Queued>()) as isize
 }
 
 /// Messages for which there is room at least, once there are any.
@@ -207,7 +215,7 @@ mod tests {
 
     #[test]
     fn is_full_at_its_limit_and_not_before() {
-        let mut outbox = Outbox::new(2 * cost(5));
+        let mut outbox = Outbox::new(2 * cost(5) as usize);
         assert_eq!(outbox.push_all(["12345".into()]), Ok(()));
         assert!(!outbox.is_full());
         assert_eq!(outbox.push_all(["12345".into()]), Ok(()));
@@ -215,8 +223,14 @@ mod tests {
         assert_eq!(outbox.push_all(["x".into()]), Err(SendError::Full));
         outbox.pop();
         assert_eq!(outbox.push_all(["1".into(), "2".into()]), Ok(()));
-        assert_eq!(drain(&mut outbox), ["12345", "1", "2"]);
-        assert_eq!(outbox.bytes, 0);
+        outbox.force_push_all(["3".into()]);
+        outbox.push_copy("4").unwrap_err();
+        outbox.clear();
+        assert_eq!(outbox.room, 2 * cost(5), "what is dropped takes no room");
+        assert!(outbox.is_empty());
+        assert_eq!(outbox.push_all(["1".into(), "2".into()]), Ok(()));
+        assert_eq!(drain(&mut outbox), ["1", "2"]);
+        assert_eq!(outbox.room, 2 * cost(5));
     }
 
     #[test]
@@ -267,14 +281,17 @@ mod tests {
                 assert_eq!(Some(next), expected.pop_front());
             }
         }
-        assert!(outbox.waiting.as_ref().unwrap().copied.len() < 3 * outbox.bytes, "what has left makes room");
+        assert!(
+            outbox.waiting.as_ref().unwrap().copied.len() < 3 * (isize::MAX - outbox.room) as usize,
+            "what has left makes room"
+        );
         assert_eq!(drain(&mut outbox), Vec::from(expected));
-        assert_eq!(outbox.bytes, 0);
+        assert_eq!(outbox.room, isize::MAX);
     }
 
     #[test]
     fn copies_count() {
-        let mut outbox = Outbox::new(2 * cost(5));
+        let mut outbox = Outbox::new(2 * cost(5) as usize);
         assert_eq!(outbox.push_copy("12345"), Ok(()));
         assert_eq!(outbox.push_copy("12345"), Ok(()));
         assert_eq!(outbox.push_copy("1"), Err(SendError::Full));

@@ -6,6 +6,7 @@ use crate::{
 };
 use bytestring::ByteString;
 use compact_str::CompactString;
+use smallvec::SmallVec;
 use std::{convert::Infallible, marker::PhantomData, mem, sync::Arc};
 
 pub use crate::acks::Acks;
@@ -63,7 +64,7 @@ pub use crate::acks::Acks;
 /// dismisses at once.
 #[derive(Debug)]
 pub struct Connection<S, R: Role = ServerRole> {
-    members: Vec<Member<S>>,
+    members: SmallVec<[Member<S>; 1]>,
     role: PhantomData<R>,
 }
 
@@ -251,7 +252,7 @@ impl<S> Default for Connection<S> {
 impl<S> Connection<S> {
     /// Starts as a server; no namespace is joined.
     pub fn server() -> Self {
-        Self { members: Vec::new(), role: PhantomData }
+        Self { members: SmallVec::new(), role: PhantomData }
     }
 
     /// Turns the request down: the client may try again.
@@ -269,7 +270,7 @@ impl<S> Connection<S> {
 impl<S> Connection<S, ClientRole> {
     /// Starts as a client; no namespace is joined.
     pub fn client() -> Self {
-        Self { members: Vec::new(), role: PhantomData }
+        Self { members: SmallVec::new(), role: PhantomData }
     }
 }
 
@@ -370,7 +371,7 @@ impl<S, R: Role> Connection<S, R> {
     /// Forgets everything, the connection being gone, and returns the sockets that were joined.
     pub fn close(&mut self) -> Vec<S> {
         let joined = self.dismiss(|_| true);
-        self.members = Vec::new();
+        self.members = SmallVec::new();
         joined
     }
 
@@ -423,8 +424,6 @@ impl<S, R: Role> Connection<S, R> {
         if let Some(at) = self.position(&namespace) {
             self.members[at].state = state;
         } else {
-            // Most connections join one namespace and stay idle.
-            self.members.reserve_exact(1);
             self.members.push(Member { namespace, state });
         }
     }

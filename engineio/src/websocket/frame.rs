@@ -61,13 +61,13 @@ pub struct Decoder {
     /// The message that has begun and not ended; `Some` between the frames of a fragmented message.
     message: Option<Box<Partial>>,
     /// First part of a control frame. It has a place of its own as it may come between the frames of a message.
-    control: Vec<u8>,
+    control: Box<[u8]>,
 }
 
 impl Decoder {
     /// Returns a decoder for a connection on which nothing has been received since the handshake.
-    pub const fn new() -> Self {
-        Self { state: State::HEADER, message: None, control: Vec::new() }
+    pub fn new() -> Self {
+        Self { state: State::HEADER, message: None, control: Box::default() }
     }
 
     /// Decodes bytes from the front of `input`, which it may overwrite, up to the end of the next event.
@@ -184,7 +184,7 @@ impl Decoder {
             if complete && self.control.is_empty() {
                 return control_event(frame.opcode, part).map(Some);
             }
-            self.control.extend_from_slice(part);
+            self.control = [&*self.control, part].concat().into();
             return complete.then(|| control_event(frame.opcode, &mem::take(&mut self.control))).transpose();
         }
         if complete && frame.fin && self.message.is_none() {
@@ -465,7 +465,7 @@ mod tests {
     const LIMITS: Limits = Limits { max_frame: 1 << 40, max_message: 1 << 40, max_fragments: 1000 };
 
     fn idle(decoder: &Decoder) -> bool {
-        decoder.message.is_none() && decoder.control.capacity() == 0
+        decoder.message.is_none() && decoder.control.is_empty()
     }
 
     #[test]
