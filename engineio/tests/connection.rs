@@ -6,6 +6,7 @@ mod support;
 
 use std::{
     collections::HashSet,
+    num::NonZeroU8,
     task::{Context, Poll},
     time::Duration,
 };
@@ -344,6 +345,31 @@ impl Handler for Silent {
     }
 }
 
+/// Has clients told of notices.
+struct Tellers;
+
+struct Teller(Connection);
+
+impl Application for Tellers {
+    type Handler = Teller;
+
+    fn accept(&self, connection: Connection) -> Teller {
+        Teller(connection)
+    }
+}
+
+impl Handler for Teller {
+    fn on_message(&mut self, message: Message, _: &mut Context<'_>) {
+        self.0.try_send(message).unwrap();
+    }
+
+    fn on_notice(&mut self, notice: NonZeroU8, _: &mut Context<'_>) {
+        self.0.try_send(format!("notice {notice}")).unwrap();
+    }
+
+    fn on_close(&mut self, _: CloseReason, _: &mut Context<'_>) {}
+}
+
 /// A pipe to a server with an application of its own.
 fn pipe(server: &Server) -> Client {
     let (client, stream) = tokio::io::duplex(PIPE);
@@ -374,6 +400,24 @@ async fn an_application_may_greet() {
     assert!(opened.ends_with("\x1e4initial"), "{opened}");
     client.sid = sid_of(&opened);
     assert_eq!(client.poll().await.text(), "4greeting");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_hears_the_greatest_notice_before_the_next_message() {
+    let server = Server::builder().build(Tellers);
+    let mut client = websocket(&server).await;
+    let connection = server.connection(&client.sid).unwrap();
+    client.send(masked(TEXT, b"4first")).await;
+    assert_eq!(client.text().await, "4first");
+    let notify = |notice| connection.notify_handler(NonZeroU8::new(notice).unwrap());
+    // Nothing else runs between these.
+    for notice in [2, u8::MAX, 3] {
+        notify(notice);
+    }
+    assert_eq!(client.text().await, "4notice 255");
+    client.send(masked(TEXT, b"4second")).await;
+    notify(1);
+    assert_eq!([client.text().await, client.text().await], ["4notice 1", "4second"]);
 }
 
 #[tokio::test(start_paused = true)]

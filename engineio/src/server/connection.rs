@@ -4,9 +4,10 @@ use std::{
     cell::Cell,
     fmt,
     net::SocketAddr,
+    num::NonZeroU8,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
     task::{Poll, Waker},
 };
@@ -27,21 +28,25 @@ pub struct Connection {
 }
 
 /// What a connection's driver shares with everybody else.
-// In this order: what every message needs lies together, and apart from what is there for the program.
+// In this order: what every message needs lies together, and apart from what is there for the program. Of a thousand
+// connections in turn, each line of memory has to be fetched anew.
 #[repr(C)]
 pub(crate) struct Shared {
-    inlet: Mutex<Inlet>,
     /// Whether the outbox is full, to be looked at without the lock after each message.
     full: AtomicBool,
+    /// What the handler is to be told; 0 for nothing.
+    notice: AtomicU8,
+    inlet: Mutex<Inlet>,
     sid: Sid,
     handshake: Handshake,
 }
 
 /// What goes into the driver. Locked only for moments, never while somebody is called or waited for.
+#[repr(C)]
 pub(crate) struct Inlet {
     pub(crate) outbox: Outbox,
-    pub(crate) requests: Vec<Request>,
-    pub(crate) close: Option<Box<(Close, CloseReason)>>,
+    pub(crate) errands: Option<Box<Errands>>,
+    pub(crate) driver: Option<Waker>,
     pub(crate) transport: Transport,
     pub(crate) phase: Phase,
     /// Whether something sent now would leave at once.
@@ -50,10 +55,18 @@ pub(crate) struct Inlet {
     posting: bool,
     /// Set while the driver sleeps, so that only the first piece of news wakes it.
     pub(crate) asleep: bool,
-    pub(crate) driver: Option<Waker>,
-    /// Those who wait for room in the outbox, or for the end.
-    pub(crate) waiting: Vec<Waker>,
+    /// Whether there are `waiting`.
+    is_awaited: bool,
     pub(crate) direct: Direct,
+    /// Those who wait for room in the outbox, or for the end.
+    waiting: Vec<Waker>,
+}
+
+/// What others want of the driver.
+#[derive(Default)]
+pub(crate) struct Errands {
+    pub(crate) requests: Vec<Request>,
+    pub(crate) close: Option<(Close, CloseReason)>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -96,13 +109,13 @@ pub(crate) enum PostAnswer {
 }
 
 thread_local! {
-    /// Memory for requests that are on their way, which no connection keeps while there are none.
-    static SPARE: Cell<Vec<Request>> = const { Cell::new(Vec::new()) };
+    /// Memory for errands, which no connection keeps while there are none.
+    static SPARE: Cell<Option<Box<Errands>>> = const { Cell::new(None) };
 }
 
 /// Leaves such memory to the next connection.
-pub(crate) fn give_back(empty: Vec<Request>) {
-    SPARE.set(empty);
+pub(crate) fn give_back(done: Box<Errands>) {
+    SPARE.set(Some(done));
 }
 
 impl Connection {
@@ -249,6 +262,15 @@ impl Connection {
         .await
     }
 
+    /// Has [`Handler::on_notice`](crate::Handler::on_notice) called in the connection's own task, as long as the
+    /// connection has not ended. Of several notices that come before that, only the greatest is heard.
+    pub fn notify_handler(&self, notice: NonZeroU8) {
+        self.shared.notice.fetch_max(notice.get(), Ordering::Release);
+        // Whoever is about to sleep looks for notices under the lock.
+        let waker = self.shared.lock().wake_driver();
+        wake(waker);
+    }
+
     /// Closes the connection when all that is queued has been sent.
     pub fn close(&self) {
         self.close_as(Close::AfterFlush, CloseReason::ForcedClose);
@@ -282,7 +304,7 @@ impl Connection {
                 return;
             }
             inlet.phase = Phase::Closing;
-            inlet.close = Some(Box::new((how, reason)));
+            inlet.errands().close = Some((how, reason));
             inlet.wake_driver()
         };
         wake(waker);
@@ -320,18 +342,19 @@ impl Shared {
             handshake,
             inlet: Mutex::new(Inlet {
                 outbox: Outbox::new(max_outbox_bytes),
-                requests: Vec::new(),
-                close: None,
+                errands: None,
+                driver: None,
                 transport,
                 phase: Phase::Open,
                 writable: transport == Transport::WebSocket,
                 posting: false,
                 asleep: false,
-                driver: None,
-                waiting: Vec::new(),
+                is_awaited: false,
                 direct: Direct::Off,
+                waiting: Vec::new(),
             }),
             full: AtomicBool::new(false),
+            notice: AtomicU8::new(0),
         }
     }
 
@@ -372,6 +395,15 @@ impl Shared {
         self.full.load(Ordering::Relaxed)
     }
 
+    pub(crate) fn has_notice(&self) -> bool {
+        self.notice.load(Ordering::Relaxed) != 0
+    }
+
+    /// Takes the notice for the handler. Looked for at every message, and nearly always in vain.
+    pub(crate) fn take_notice(&self) -> Option<NonZeroU8> {
+        if self.has_notice() { NonZeroU8::new(self.notice.swap(0, Ordering::Acquire)) } else { None }
+    }
+
     /// Hands a request to the driver; gives it back if the connection has ended.
     pub(crate) fn request(&self, request: Request) -> Result<(), Request> {
         let waker = {
@@ -379,10 +411,7 @@ impl Shared {
             if inlet.phase == Phase::Closed {
                 return Err(request);
             }
-            if inlet.requests.capacity() == 0 {
-                inlet.requests = SPARE.take();
-            }
-            inlet.requests.push(request);
+            inlet.errands().requests.push(request);
             inlet.wake_driver()
         };
         wake(waker);
@@ -430,10 +459,25 @@ impl Inlet {
         std::mem::take(&mut self.asleep).then(|| self.driver.clone()).flatten()
     }
 
+    fn errands(&mut self) -> &mut Errands {
+        self.errands.get_or_insert_with(|| SPARE.take().unwrap_or_default())
+    }
+
     fn wait(&mut self, waker: &Waker) {
+        self.is_awaited = true;
         if !self.waiting.iter().any(|other| other.will_wake(waker)) {
             self.waiting.push(waker.clone());
         }
+    }
+
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.is_awaited
+    }
+
+    /// Returns those who wait, to be woken once the lock is released.
+    pub(crate) fn take_waiting(&mut self) -> Vec<Waker> {
+        self.is_awaited = false;
+        std::mem::take(&mut self.waiting)
     }
 }
 

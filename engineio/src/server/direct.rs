@@ -14,7 +14,7 @@
 use std::task::Waker;
 
 use bytes::Bytes;
-use tokio::net::tcp::OwnedWriteHalf;
+use tokio::net::TcpStream;
 
 use crate::{
     message::Outgoing,
@@ -26,16 +26,16 @@ use crate::{
     },
 };
 
-/// Who has the sending half of the WebSocket's stream.
+/// Who has the WebSocket's stream.
 #[derive(Default)]
 pub(crate) enum Direct {
     /// Whoever sends first.
-    Idle(OwnedWriteHalf),
+    Idle(TcpStream),
     /// The driver, if there is a WebSocket at all.
     #[default]
     Off,
     /// The driver, to which this is left to be written.
-    Rest(OwnedWriteHalf, Box<Bytes>),
+    Rest(TcpStream, Box<Bytes>),
     /// Somebody who is writing.
     Writing { driver_waits: bool },
 }
@@ -45,16 +45,16 @@ pub(crate) enum Returned {
     /// Somebody is writing, and will wake the driver.
     Busy,
     /// What it had, and what is to be written before anything else.
-    Free(Option<(OwnedWriteHalf, Option<Box<Bytes>>)>),
+    Free(Option<(TcpStream, Option<Box<Bytes>>)>),
 }
 
 impl Direct {
-    /// Takes the sending half back for the driver.
+    /// Takes the stream back for the driver.
     pub(crate) fn take_back(&mut self) -> Returned {
         match std::mem::take(self) {
-            Self::Idle(half) => Returned::Free(Some((half, None))),
+            Self::Idle(stream) => Returned::Free(Some((stream, None))),
             Self::Off => Returned::Free(None),
-            Self::Rest(half, rest) => Returned::Free(Some((half, Some(rest)))),
+            Self::Rest(stream, rest) => Returned::Free(Some((stream, Some(rest)))),
             Self::Writing { .. } => {
                 *self = Self::Writing { driver_waits: true };
                 Returned::Busy
@@ -67,13 +67,13 @@ impl Shared {
     /// Writes messages at once if nothing is before them, without waking the driver; `None` if that cannot be, and
     /// they are to be queued.
     pub(crate) fn write_now(&self, messages: &mut dyn Iterator<Item = Outgoing>) -> Option<()> {
-        let half = {
+        let stream = {
             let mut inlet = self.lock();
             let idle = inlet.asleep && inlet.phase == Phase::Open && inlet.outbox.is_empty();
             match std::mem::take(&mut inlet.direct) {
-                Direct::Idle(half) if idle && inlet.requests.is_empty() && inlet.close.is_none() => {
+                Direct::Idle(stream) if idle && inlet.errands.is_none() => {
                     inlet.direct = Direct::Writing { driver_waits: false };
-                    half
+                    stream
                 }
                 other => {
                     inlet.direct = other;
@@ -86,10 +86,10 @@ impl Shared {
                 let rest = push_frame(frames, &Packet::Message(message.message), false);
                 frames.extend_from_slice(&rest.unwrap_or_default());
             }
-            let written = write(&half, frames);
+            let written = write(&stream, frames);
             let waker = {
                 let mut inlet = self.lock();
-                inlet.wrote(half, &frames[written..])
+                inlet.wrote(stream, &frames[written..])
             };
             if let Some(waker) = waker {
                 waker.wake();
@@ -100,17 +100,17 @@ impl Shared {
 }
 
 impl Inlet {
-    /// Gives the sending half back; returns the driver, if it has to do the rest.
-    fn wrote(&mut self, half: OwnedWriteHalf, rest: &[u8]) -> Option<Waker> {
+    /// Gives the stream back; returns the driver, if it has to do the rest.
+    fn wrote(&mut self, stream: TcpStream, rest: &[u8]) -> Option<Waker> {
         let waits = matches!(self.direct, Direct::Writing { driver_waits: true });
         if self.phase == Phase::Closed {
             self.direct = Direct::Off;
             return None;
         }
         if rest.is_empty() {
-            self.direct = Direct::Idle(half);
+            self.direct = Direct::Idle(stream);
         } else {
-            self.direct = Direct::Rest(half, Box::new(Bytes::copy_from_slice(rest)));
+            self.direct = Direct::Rest(stream, Box::new(Bytes::copy_from_slice(rest)));
         }
         if waits {
             return self.driver.clone();
@@ -120,10 +120,10 @@ impl Inlet {
 }
 
 /// Writes as much as the stream takes at once. An error is left to the driver, whose own write will meet it.
-fn write(half: &OwnedWriteHalf, frames: &[u8]) -> usize {
+fn write(stream: &TcpStream, frames: &[u8]) -> usize {
     let mut written = 0;
     while written < frames.len() {
-        match half.try_write(&frames[written..]) {
+        match stream.try_write(&frames[written..]) {
             Ok(0) | Err(_) => break,
             Ok(count) => written += count,
         }

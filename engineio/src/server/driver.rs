@@ -44,7 +44,7 @@ pin_project! {
 struct Core<H> {
     state: State,
     handler: H,
-    websocket: Option<Box<WebSocket>>,
+    websocket: Option<WebSocket>,
     /// A GET that waits for an answer.
     poll: Option<oneshot::Sender<PollAnswer>>,
     /// A POST whose packets are being handled.
@@ -106,7 +106,7 @@ impl<H: Handler> Driver<H> {
             core: Core {
                 state,
                 handler,
-                websocket,
+                websocket: websocket.map(|websocket| *websocket),
                 poll: None,
                 post: None,
                 blocked: false,
@@ -170,30 +170,27 @@ impl<H: Handler> Future for Driver<H> {
 impl<H: Handler> Core<H> {
     /// Takes what others want of the connection; `false` if somebody is writing in its place, who wakes it.
     fn take_requests(&mut self) -> bool {
-        let (mut requests, close) = {
+        let mut errands = {
             let mut inlet = self.registration.shared.lock();
             inlet.asleep = false;
             match inlet.direct.take_back() {
                 Returned::Busy => return false,
-                Returned::Free(Some((half, rest))) => {
+                Returned::Free(Some((stream, rest))) => {
                     if let Some(websocket) = &mut self.websocket {
-                        websocket.give_write_back(half, rest);
+                        websocket.give_stream_back(stream, rest);
                     }
                 }
                 Returned::Free(None) => {}
             }
-            if inlet.requests.is_empty() && inlet.close.is_none() {
-                return true;
+            match inlet.errands.take() {
+                None => return true,
+                Some(errands) => errands,
             }
-            (std::mem::take(&mut inlet.requests), inlet.close.take())
         };
-        for request in requests.drain(..) {
+        for request in errands.requests.drain(..) {
             self.handle_request(request);
         }
-        if requests.capacity() > 0 {
-            give_back(requests);
-        }
-        if let Some((how, reason)) = close.map(|close| *close) {
+        if let Some((how, reason)) = errands.close.take() {
             if how == Close::Now {
                 let mut inlet = self.registration.shared.lock();
                 inlet.outbox.clear();
@@ -201,6 +198,7 @@ impl<H: Handler> Core<H> {
             }
             self.state.close(how, reason, Instant::now().into_std());
         }
+        give_back(errands);
         true
     }
 
@@ -230,7 +228,7 @@ impl<H: Handler> Core<H> {
             Request::PostFailed(reason) => self.state.handle_transport_lost(Transport::Polling, reason),
             Request::WebSocket(websocket) => {
                 if self.websocket.is_none() && self.state.handle_websocket_open(Instant::now().into_std()) {
-                    self.websocket = Some(websocket);
+                    self.websocket = Some(*websocket);
                 } else {
                     self.close_websocket(*websocket, None);
                 }
@@ -336,7 +334,7 @@ impl<H: Handler> Core<H> {
                     }
                 };
                 self.state.handle_transport_lost(Transport::WebSocket, reason);
-                self.close_websocket(*websocket, code);
+                self.close_websocket(websocket, code);
             }
         }
     }
@@ -366,6 +364,9 @@ impl<H: Handler> Core<H> {
     }
 
     fn check_room(&mut self, cx: &mut Context<'_>) -> HeldBack {
+        if let Some(notice) = self.registration.shared.take_notice() {
+            self.handler.on_notice(notice, cx);
+        }
         if self.handler.poll_ready(cx).is_pending() {
             HeldBack::ByHandler
         } else if self.registration.shared.is_full() {
@@ -402,7 +403,7 @@ impl<H: Handler> Core<H> {
         if !self.state.uses_websocket()
             && let Some(websocket) = self.websocket.take()
         {
-            self.close_websocket(*websocket, None);
+            self.close_websocket(websocket, None);
         }
         if self.undrained && !self.blocked && (all_sent || self.registration.shared.lock().outbox.is_empty())
         {
@@ -476,7 +477,7 @@ impl<H: Handler> Core<H> {
             }
             _ if close => {
                 if let Some(websocket) = self.websocket.take() {
-                    self.close_websocket(*websocket, None);
+                    self.close_websocket(websocket, None);
                 }
             }
             _ => {}
@@ -495,7 +496,7 @@ impl<H: Handler> Core<H> {
         // The last packets: a poll is released, a WebSocket closed.
         self.send(cx);
         if let Some(websocket) = self.websocket.take() {
-            self.close_websocket(*websocket, None);
+            self.close_websocket(websocket, None);
         }
         while self.post.is_some() {
             self.finish_post(PostAnswer::Ok);
@@ -515,12 +516,13 @@ impl<H: Handler> Core<H> {
     /// Prepares for sleep; `false` if there is news already.
     fn fall_asleep(&mut self, cx: &mut Context<'_>) -> bool {
         let waiting = {
-            let mut inlet = self.registration.shared.lock();
+            let shared = &self.registration.shared;
+            let mut inlet = shared.lock();
             let can_send = match self.state.transport() {
                 Transport::Polling => self.state.can_poll_transmit(),
                 Transport::WebSocket => !self.blocked,
             };
-            let news = !inlet.requests.is_empty() || inlet.close.is_some();
+            let news = inlet.errands.is_some() || shared.has_notice();
             let room_again = self.held_back == HeldBack::ByOutbox && !inlet.outbox.is_full();
             if news || room_again || (can_send && !inlet.outbox.is_empty()) {
                 return false;
@@ -529,17 +531,17 @@ impl<H: Handler> Core<H> {
             inlet.asleep = true;
             if can_send
                 && self.state.transport() == Transport::WebSocket
-                && let Some(half) = self.websocket.as_mut().and_then(|websocket| websocket.lend_write())
+                && let Some(stream) = self.websocket.as_mut().and_then(WebSocket::lend_stream)
             {
-                inlet.direct = Direct::Idle(half);
+                inlet.direct = Direct::Idle(stream);
             }
             if !inlet.driver.as_ref().is_some_and(|driver| driver.will_wake(cx.waker())) {
                 inlet.driver = Some(cx.waker().clone());
             }
-            if inlet.waiting.is_empty() || inlet.outbox.is_full() {
+            if !inlet.is_awaited() || inlet.outbox.is_full() {
                 return true;
             }
-            std::mem::take(&mut inlet.waiting)
+            inlet.take_waiting()
         };
         waiting.into_iter().for_each(Waker::wake);
         true
@@ -553,9 +555,9 @@ fn end(shared: &Shared) -> Vec<Waker> {
     inlet.outbox.clear();
     inlet.direct = Direct::Off;
     // Requests that came too late are dropped, which tells those who wait for answers.
-    inlet.requests = Vec::new();
+    inlet.errands = None;
     inlet.driver = None;
-    std::mem::take(&mut inlet.waiting)
+    inlet.take_waiting()
 }
 
 /// Once this is pending, the timer wakes the task: as it would not if the runtime held it back because the handlers have

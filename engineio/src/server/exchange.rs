@@ -320,7 +320,7 @@ impl Line {
             };
         }
         match &mut self.stream {
-            Stream::Tcp(_) | Stream::Split { .. } => Ok(()),
+            Stream::Tcp(_) | Stream::Lent => Ok(()),
             Stream::Other(stream) => timeout(patience, stream.flush()).await?,
         }
     }

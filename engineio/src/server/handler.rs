@@ -1,6 +1,9 @@
 //! What an application implements to have connections.
 
-use std::task::{Context, Poll};
+use std::{
+    num::NonZeroU8,
+    task::{Context, Poll},
+};
 
 use crate::{CloseReason, Message, server::Connection};
 
@@ -39,6 +42,11 @@ pub trait Handler: Send + 'static {
     /// All that was queued has been handed to the transport.
     fn on_drain(&mut self, cx: &mut Context<'_>) {
         let _ = cx;
+    }
+
+    /// Somebody has called [`Connection::notify_handler`]. Called before the next message.
+    fn on_notice(&mut self, notice: NonZeroU8, cx: &mut Context<'_>) {
+        let _ = (notice, cx);
     }
 
     /// The connection has ended; nothing can be sent any more. Called once, and only

@@ -9,21 +9,15 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{
-        TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
-    },
+    net::TcpStream,
 };
 
 /// A stream of bytes to one peer. TCP has a variant of its own, so that the common case calls nothing through a
 /// table.
 pub(crate) enum Stream {
     Tcp(TcpStream),
-    /// TCP whose sending half may be lent to others.
-    Split {
-        read: OwnedReadHalf,
-        write: Option<OwnedWriteHalf>,
-    },
+    /// TCP that somebody else has for now. It is not used before it is back.
+    Lent,
     Other(Box<dyn Duplex>),
 }
 
@@ -32,28 +26,14 @@ pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
 
 impl Stream {
-    /// Prepares TCP for lending its sending half.
-    pub(crate) fn split(self) -> Self {
-        match self {
-            Self::Tcp(stream) => {
-                let (read, write) = stream.into_split();
-                Self::Split { read, write: Some(write) }
-            }
-            other => other,
+    /// Lends the stream, if it is TCP, to whoever writes to it while its owner sleeps.
+    pub(crate) fn lend(&mut self) -> Option<TcpStream> {
+        if !matches!(self, Self::Tcp(_)) {
+            return None;
         }
-    }
-
-    /// Lends the sending half. Nothing must be written until it is given back.
-    pub(crate) fn lend_write(&mut self) -> Option<OwnedWriteHalf> {
-        match self {
-            Self::Split { write, .. } => write.take(),
-            Self::Tcp(_) | Self::Other(_) => None,
-        }
-    }
-
-    pub(crate) fn give_write_back(&mut self, half: OwnedWriteHalf) {
-        if let Self::Split { write, .. } = self {
-            *write = Some(half);
+        match std::mem::replace(self, Self::Lent) {
+            Self::Tcp(stream) => Some(stream),
+            Self::Lent | Self::Other(_) => None,
         }
     }
 
@@ -61,7 +41,7 @@ impl Stream {
     pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(stream) => stream.poll_read_ready(cx),
-            Self::Split { read, .. } => read.as_ref().poll_read_ready(cx),
+            Self::Lent => lent(),
             Self::Other(_) => Poll::Ready(Ok(())),
         }
     }
@@ -86,7 +66,7 @@ impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Split { read, .. } => Pin::new(read).poll_read(cx, buf),
+            Self::Lent => lent(),
             Self::Other(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
@@ -96,7 +76,7 @@ impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, data),
-            Self::Split { write, .. } => Pin::new(own(write)).poll_write(cx, data),
+            Self::Lent => lent(),
             Self::Other(stream) => Pin::new(stream).poll_write(cx, data),
         }
     }
@@ -108,14 +88,14 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, data),
-            Self::Split { write, .. } => Pin::new(own(write)).poll_write_vectored(cx, data),
+            Self::Lent => lent(),
             Self::Other(stream) => Pin::new(stream).poll_write_vectored(cx, data),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
         match self {
-            Self::Tcp(_) | Self::Split { .. } => true,
+            Self::Tcp(_) | Self::Lent => true,
             Self::Other(stream) => stream.is_write_vectored(),
         }
     }
@@ -123,7 +103,7 @@ impl AsyncWrite for Stream {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Split { write, .. } => Pin::new(own(write)).poll_flush(cx),
+            Self::Lent => lent(),
             Self::Other(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
@@ -131,7 +111,7 @@ impl AsyncWrite for Stream {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Split { write, .. } => Pin::new(own(write)).poll_shutdown(cx),
+            Self::Lent => lent(),
             Self::Other(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
@@ -142,7 +122,7 @@ impl Stream {
     pub(crate) fn poll_write_now(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         let tried = match self {
             Self::Tcp(stream) => stream.try_write(data),
-            Self::Split { write, .. } => own(write).try_write(data),
+            Self::Lent => lent(),
             Self::Other(stream) => return Pin::new(stream).poll_write(cx, data),
         };
         match tried {
@@ -152,8 +132,9 @@ impl Stream {
     }
 }
 
-fn own(write: &mut Option<OwnedWriteHalf>) -> &mut OwnedWriteHalf {
-    write.as_mut().expect("what is lent is given back before the stream is used")
+#[cold]
+fn lent() -> ! {
+    unreachable!("a stream is given back before its owner uses it")
 }
 
 /// Bytes that one read may bring.

@@ -12,7 +12,7 @@ use std::{
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::{
     io::{AsyncWrite, AsyncWriteExt},
-    net::tcp::OwnedWriteHalf,
+    net::TcpStream,
 };
 
 use crate::{
@@ -106,7 +106,7 @@ impl WebSocket {
         permit: Permit,
     ) -> Self {
         Self {
-            stream: stream.split(),
+            stream,
             decoder: Decoder::new(),
             // Even an empty rest would keep the memory of the request.
             undecoded: (!undecoded.is_empty()).then(|| Box::new(undecoded)),
@@ -231,7 +231,7 @@ impl WebSocket {
             let Some(unsent) = self.unsent.as_deref_mut() else {
                 // Streams such as TLS sessions have a buffer of their own.
                 return match &mut self.stream {
-                    Stream::Tcp(_) | Stream::Split { .. } => Poll::Ready(Ok(())),
+                    Stream::Tcp(_) | Stream::Lent => Poll::Ready(Ok(())),
                     Stream::Other(stream) => Pin::new(stream).poll_flush(cx),
                 };
             };
@@ -251,15 +251,15 @@ impl WebSocket {
         }
     }
 
-    /// Lends the sending half of the stream, if all has been sent and it can be lent.
-    pub(crate) fn lend_write(&mut self) -> Option<OwnedWriteHalf> {
+    /// Lends the stream, if all has been sent and it can be lent.
+    pub(crate) fn lend_stream(&mut self) -> Option<TcpStream> {
         let busy = self.base64 || self.pong.is_some() || self.unsent.is_some();
-        if busy { None } else { self.stream.lend_write() }
+        if busy { None } else { self.stream.lend() }
     }
 
-    /// Takes the sending half back, with what is to be written before anything else.
-    pub(crate) fn give_write_back(&mut self, half: OwnedWriteHalf, rest: Option<Box<Bytes>>) {
-        self.stream.give_write_back(half);
+    /// Takes the stream back, with what is to be written before anything else.
+    pub(crate) fn give_stream_back(&mut self, stream: TcpStream, rest: Option<Box<Bytes>>) {
+        self.stream = Stream::Tcp(stream);
         if let Some(rest) = rest {
             self.unsent = Unsent::new(*rest, Bytes::new());
         }

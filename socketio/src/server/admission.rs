@@ -29,7 +29,7 @@ struct RecoveryRequest {
 /// Finds the namespace, makes a socket, or finds one to `recover`, and lets the middleware judge it.
 pub(super) async fn admit(
     server: Arc<Shared>,
-    link: Arc<Link>,
+    link: Link,
     path: Arc<str>,
     payload: Option<ByteString>,
     recover: bool,

@@ -22,14 +22,15 @@ use engineio::{CloseReason, Handler, Message};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use serde::Serialize;
 use std::{
+    num::NonZeroU8,
     sync::Arc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
 /// Handles one connection: decodes, applies the rules, and runs the handlers.
 pub(super) struct Dispatcher {
     server: Arc<Shared>,
-    link: Arc<Link>,
+    link: Link,
     decoder: AnyDecoder,
     /// Bytes of the messages of the packet that is being received.
     received: usize,
@@ -39,8 +40,6 @@ pub(super) struct Dispatcher {
     parked: Parked,
     /// What waits for its turn in ordered namespaces.
     turns: Option<Box<Turns>>,
-    /// By which the link wakes this task.
-    waker: Option<Waker>,
     /// Why nothing that the client sends matters any more.
     ending: Option<DisconnectReason>,
     /// The connection is closed as soon as no handler is running.
@@ -53,7 +52,7 @@ impl Dispatcher {
     pub(super) fn new(server: Arc<Shared>, connection: engineio::Connection) -> Self {
         let common = &server.common;
         let address = connection.remote_addr().map(|address| address.ip());
-        let link = Arc::new(Link::new(connection, common.policy.address_meter(address)));
+        let link = Link::new(connection, common.policy.address_meter(address));
         let limits = &common.policy.limits;
         Self {
             link,
@@ -63,7 +62,6 @@ impl Dispatcher {
             deadlines: Deadlines::new(server.connect_timeout),
             parked: None,
             turns: None,
-            waker: None,
             ending: None,
             draining: false,
             server,
@@ -140,7 +138,7 @@ impl Dispatcher {
     }
 
     fn admit(&mut self, path: Arc<str>, payload: Option<ByteString>, recover: bool, cx: &mut Context<'_>) {
-        let (server, link) = (Arc::clone(&self.server), Arc::clone(&self.link));
+        let (server, link) = (Arc::clone(&self.server), self.link.clone());
         let admission = admit(server, link, Arc::clone(&path), payload, recover);
         self.started(Task::admission(path, admission).start(cx), cx);
     }
@@ -244,9 +242,8 @@ impl Dispatcher {
     }
 
     /// Does what calls on the sockets have asked for.
-    fn attend(&mut self, cx: &mut Context<'_>) {
-        match self.link.take_request(&mut self.waker, cx) {
-            Request::Nothing => return,
+    fn attend(&mut self, request: Request, cx: &mut Context<'_>) {
+        match request {
             Request::NoticeDisconnected => {}
             Request::Drain => self.draining = true,
             Request::Close => {
@@ -348,6 +345,10 @@ impl Handler for Dispatcher {
         }
     }
 
+    fn on_notice(&mut self, notice: NonZeroU8, cx: &mut Context<'_>) {
+        self.attend(notice.into(), cx);
+    }
+
     fn on_close(&mut self, reason: CloseReason, cx: &mut Context<'_>) {
         self.deadlines.joined();
         let reason = self.ending.get_or_insert_with(|| reason.into()).clone();
@@ -357,7 +358,6 @@ impl Handler for Dispatcher {
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.attend(cx);
         if let Poll::Ready(expired) = self.deadlines.poll_expired(cx) {
             self.fail(&expired, cx);
         }

@@ -1,21 +1,16 @@
-//! What the sockets of one connection share with the task that drives it.
+//! The way from anywhere to a client, and to the task that drives its connection.
 
 use super::policy::Meter;
 use crate::{encoded::Encoded, limits::Limit};
-use futures_util::task::AtomicWaker;
 use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU8, Ordering},
-    },
-    task::{Context, Waker},
+    num::NonZeroU8,
+    sync::{Arc, Mutex},
 };
 
-/// The way from anywhere to the client and to the connection's task.
+/// What the sockets of one connection share with the task that drives it. A clone is another handle to the same.
+#[derive(Clone)]
 pub(super) struct Link {
     pub(super) connection: engineio::Connection,
-    requests: AtomicU8,
-    task: AtomicWaker,
     /// What all connections from the client's address are measured by.
     meter: Option<Arc<Mutex<Meter>>>,
 }
@@ -23,7 +18,6 @@ pub(super) struct Link {
 /// What is asked of the connection's task, by calls from anywhere. A greater request includes the lesser.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Request {
-    Nothing,
     /// Some socket was disconnected: its disconnect handler is to run.
     NoticeDisconnected,
     /// The server is shutting down: the connection is to be closed when no handler is running.
@@ -36,7 +30,7 @@ pub(super) enum Request {
 
 impl Link {
     pub(super) fn new(connection: engineio::Connection, meter: Option<Arc<Mutex<Meter>>>) -> Self {
-        Self { connection, requests: AtomicU8::new(0), task: AtomicWaker::new(), meter }
+        Self { connection, meter }
     }
 
     pub(super) fn meter(&self) -> Option<&Mutex<Meter>> {
@@ -50,49 +44,44 @@ impl Link {
         self.connection.force_send_all(packet.into_messages()).ok();
     }
 
-    pub(super) fn notice_disconnected(&self) {
-        self.request(1);
+    pub(super) fn request(&self, request: Request) {
+        self.connection.notify_handler(request.into());
     }
+}
 
-    pub(super) fn drain(&self) {
-        self.request(2);
+impl From<Request> for NonZeroU8 {
+    fn from(request: Request) -> Self {
+        let code = match request {
+            Request::NoticeDisconnected => 0,
+            Request::Drain => 1,
+            Request::Close => 2,
+            Request::CloseForLimit(limit) => 3 + limit as u8,
+        };
+        Self::MIN.saturating_add(code)
     }
+}
 
-    pub(super) fn close(&self) {
-        self.request(3);
-    }
-
-    pub(super) fn close_for(&self, limit: Limit) {
-        self.request(4 + limit as u8);
-    }
-
-    fn request(&self, request: u8) {
-        self.requests.fetch_max(request, Ordering::Release);
-        self.task.wake();
-    }
-
-    /// Takes the greatest request; the task is woken for later ones. `registered` is by which waker, so that
-    /// this costs next to nothing as long as there is nothing to do.
-    pub(super) fn take_request(&self, registered: &mut Option<Waker>, cx: &Context<'_>) -> Request {
-        if !registered.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            *registered = Some(cx.waker().clone());
-            self.task.register(cx.waker());
+impl From<NonZeroU8> for Request {
+    fn from(notice: NonZeroU8) -> Self {
+        match notice.get() - 1 {
+            0 => Self::NoticeDisconnected,
+            1 => Self::Drain,
+            2 => Self::Close,
+            limit => Self::CloseForLimit(Limit::ALL[usize::from(limit - 3)]),
         }
-        if self.requests.load(Ordering::Acquire) == 0 {
-            return Request::Nothing;
-        }
-        let request = self.requests.swap(0, Ordering::AcqRel);
-        // Whoever made the request has taken the waker, and somebody may have made one without finding it.
-        self.task.register(cx.waker());
-        if self.requests.load(Ordering::Acquire) != 0 {
-            cx.waker().wake_by_ref();
-        }
-        match request {
-            0 => Request::Nothing,
-            1 => Request::NoticeDisconnected,
-            2 => Request::Drain,
-            3 => Request::Close,
-            limit => Request::CloseForLimit(Limit::ALL[usize::from(limit - 4)]),
-        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_arrives_as_it_was_made_and_includes_those_before() {
+        let for_limits = Limit::ALL.map(Request::CloseForLimit);
+        let all = [&[Request::NoticeDisconnected, Request::Drain, Request::Close][..], &for_limits].concat();
+        let notices: Vec<NonZeroU8> = all.iter().map(|request| (*request).into()).collect();
+        assert!(notices.is_sorted_by(|lesser, greater| lesser < greater));
+        assert_eq!(notices.into_iter().map(Request::from).collect::<Vec<_>>(), all);
     }
 }

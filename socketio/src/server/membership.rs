@@ -2,7 +2,7 @@
 
 use super::{
     acks::{AckSink, AckWaiter, Share},
-    link::Link,
+    link::{Link, Request},
     live::LiveNamespace,
     policy::Meter,
     room::SocketId,
@@ -34,9 +34,7 @@ use tokio::sync::oneshot;
 #[repr(C)]
 pub(super) struct Membership {
     pub(super) namespace: Arc<LiveNamespace>,
-    pub(super) link: Arc<Link>,
-    /// That of the link, one step nearer for broadcasts.
-    pub(super) connection: engineio::Connection,
+    pub(super) link: Link,
     meter: Option<Box<Mutex<Meter>>>,
     status: AtomicU8,
     /// Whether there are `event_waiters`: looked at without the lock for every event.
@@ -108,7 +106,7 @@ impl Socket {
     /// before, but for its rooms. No hook is called.
     pub(super) fn new(
         namespace: Arc<LiveNamespace>,
-        link: Arc<Link>,
+        link: Link,
         auth: Option<&str>,
         saved: Option<&SavedSocket>,
     ) -> Self {
@@ -120,7 +118,6 @@ impl Socket {
         let meter = namespace.common.policy.socket_meter();
         let socket = Self(Arc::new(Membership {
             namespace,
-            connection: link.connection.clone(),
             link,
             id,
             pid,
@@ -182,7 +179,7 @@ impl Socket {
     pub(super) fn end_by_server(&self) {
         if self.end(&DisconnectReason::ServerNamespaceDisconnect) {
             // Before the client is told, as it may join again once it knows.
-            self.link().notice_disconnected();
+            self.link().request(Request::NoticeDisconnected);
             if let Ok(packet) = self.live().common.format.disconnect(self.namespace()) {
                 self.link().send_control(packet);
             }
@@ -325,6 +322,5 @@ mod tests {
     #[test]
     fn an_idle_socket_is_small() {
         assert!(size_of::<Membership>() <= 160, "{}", size_of::<Membership>());
-        assert!(size_of::<Link>() <= 64, "{}", size_of::<Link>());
     }
 }

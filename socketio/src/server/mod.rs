@@ -42,6 +42,7 @@ pub use socket::{Once, OnceError, Socket, WeakSocket};
 
 use crate::{encoded::EncodeError, event::EventName};
 use dispatch::Dispatcher;
+use link::Request;
 use live::Common;
 use namespaces::Namespaces;
 use rand::{Rng, seq::SliceRandom};
@@ -138,7 +139,7 @@ impl Server {
             .namespaces()
             .iter()
             .flat_map(NamespaceHandle::sockets)
-            .map(|socket| Arc::clone(socket.link()))
+            .map(|socket| socket.link().clone())
             .filter(|link| seen.insert(link.connection.sid().clone()))
             .collect();
         // Those without a socket have nothing to finish, and nothing to come back to.
@@ -151,7 +152,7 @@ impl Server {
         for link in links {
             let jitter = step.mul_f64(rand::rng().random());
             sleep_until((next + jitter).min(end)).await;
-            link.drain();
+            link.request(Request::Drain);
             next += step;
         }
         // What does not end in time is cut.

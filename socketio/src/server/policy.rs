@@ -1,6 +1,9 @@
 //! Who is over a limit, and what becomes of it.
 
-use super::{link::Link, socket::Socket};
+use super::{
+    link::{Link, Request},
+    socket::Socket,
+};
 use crate::limits::{Bucket, Excess, Limit, Limits, Rate};
 use std::{
     collections::HashMap,
@@ -54,7 +57,7 @@ impl Policy {
         tracing::debug!(%limit, socket = socket.map(Socket::id), "a client is over a limit");
         let exceeded = LimitExceeded { limit, connection: &link.connection, socket };
         if self.hook.as_ref().map_or_else(Excess::default, |hook| hook(&exceeded)) == Excess::Close {
-            link.close_for(limit);
+            link.request(Request::CloseForLimit(limit));
         }
     }
 

@@ -4,7 +4,7 @@ use super::{
     broadcast::Broadcast,
     emitter::Emitter,
     handle::NamespaceHandle,
-    link::Link,
+    link::{Link, Request},
     live::LiveNamespace,
     membership::Membership,
     room::{IntoRooms, Room},
@@ -74,7 +74,7 @@ impl Socket {
 
     /// The Engine.IO connection, which the client's sockets in other namespaces share.
     pub fn connection(&self) -> &engineio::Connection {
-        &self.0.connection
+        &self.0.link.connection
     }
 
     /// Decodes what the client authenticated with when it joined; an empty object if it sent nothing.
@@ -242,7 +242,7 @@ impl Socket {
 
     /// Ends all memberships of the client and then the connection, when what is queued has been sent.
     pub fn disconnect_connection(&self) {
-        self.link().close();
+        self.link().request(Request::Close);
     }
 
     /// A handle that does not keep the socket in memory: for tables that outlive it, and for what the connection itself
@@ -255,7 +255,7 @@ impl Socket {
         &self.0.namespace
     }
 
-    pub(super) fn link(&self) -> &Arc<Link> {
+    pub(super) fn link(&self) -> &Link {
         &self.0.link
     }
 
