@@ -4,7 +4,7 @@ use crate::{
     args::{self, Arguments},
     event::is_reserved,
     packet::{AckId, MAX_ATTACHMENTS},
-    text::{Text, with_scratch},
+    text::{self, with_scratch},
 };
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -67,7 +67,7 @@ impl Encoded {
     ///
     /// The payload is no JSON.
     pub fn connect<P: Serialize>(namespace: &str, payload: &P) -> Result<Self, EncodeError> {
-        Self::control('0', namespace, payload)
+        Self::control(b'0', namespace, payload)
     }
 
     /// Encodes the refusal of a request to join.
@@ -76,13 +76,13 @@ impl Encoded {
     ///
     /// The payload is no JSON.
     pub fn connect_error<P: Serialize>(namespace: &str, payload: &P) -> Result<Self, EncodeError> {
-        Self::control('4', namespace, payload)
+        Self::control(b'4', namespace, payload)
     }
 
     /// Encodes the end of a membership.
     pub fn disconnect(namespace: &str) -> Self {
         with_scratch(2 * COPIED, |text| {
-            header(text, '1', namespace, None);
+            header(text, b'1', namespace, None);
             Self::plain(text)
         })
     }
@@ -100,6 +100,11 @@ impl Encoded {
         std::iter::once(first).chain(rest).map(move |message| outgoing(message, compress))
     }
 
+    /// The message to be sent to one client only, if it is the only one.
+    pub(crate) fn into_message(self) -> Result<Outgoing, Self> {
+        if self.rest.is_empty() { Ok(outgoing(self.first, self.compress)) } else { Err(self) }
+    }
+
     /// An event with at most `max_attachments`, and `last` as one argument more.
     pub(crate) fn event_within<D: Serialize + ?Sized>(
         max_attachments: usize,
@@ -113,9 +118,36 @@ impl Encoded {
             return Err(EncodeError::ReservedName);
         }
         with_scratch(2 * COPIED, |text| {
-            header(text, '2', namespace, id);
+            header(text, b'2', namespace, id);
             let attachments = args::write(text, Some(name), data, last)?;
             Self::with_attachments(text, attachments, max_attachments)
+        })
+    }
+
+    /// Writes an event that nobody acknowledges where it leaves from; `None` if it cannot be, and `Ok` with an event that
+    /// has attachments, which has not been sent.
+    pub(crate) fn send_in_turn<D: Serialize + ?Sized>(
+        max_attachments: usize,
+        connection: &engineio::Connection,
+        namespace: &str,
+        name: &str,
+        data: &D,
+    ) -> Option<Result<Option<Self>, EncodeError>> {
+        let written = connection.write_in_turn(|text| {
+            if is_reserved(name) {
+                return Err(Err(EncodeError::ReservedName));
+            }
+            let start = text.len();
+            header(text, b'2', namespace, None);
+            let attachments = args::write(text, Some(name), data, None).map_err(|error| Err(error.into()))?;
+            if attachments.is_empty() {
+                return Ok(());
+            }
+            Err(Self::with_attachments(&mut text.split_off(start), attachments, max_attachments))
+        })?;
+        Some(match written {
+            Ok(()) => Ok(None),
+            Err(unsent) => unsent.map(Some),
         })
     }
 
@@ -131,7 +163,7 @@ impl Encoded {
             return Err(EncodeError::ReservedName.into());
         }
         with_scratch(2 * COPIED, move |text| {
-            header(text, '2', namespace, None);
+            header(text, b'2', namespace, None);
             let attachments = args::write(text, Some(name), data, None).map_err(EncodeError::Data)?;
             take(if attachments.is_empty() {
                 Lent::Text(text)
@@ -149,8 +181,8 @@ impl Encoded {
         arguments: &Arguments,
     ) -> Result<Self, EncodeError> {
         with_scratch(2 * COPIED, |text| {
-            header(text, '2', namespace, id);
-            text.push_str(arguments.json());
+            header(text, b'2', namespace, id);
+            text.extend_from_slice(arguments.json().as_bytes());
             Self::with_attachments(text, arguments.attachments().to_vec(), max_attachments)
         })
     }
@@ -162,7 +194,7 @@ impl Encoded {
         data: &D,
     ) -> Result<Self, EncodeError> {
         with_scratch(2 * COPIED, |text| {
-            header(text, '3', namespace, Some(id));
+            header(text, b'3', namespace, Some(id));
             let attachments = args::write(text, None, data, None)?;
             Self::with_attachments(text, attachments, max_attachments)
         })
@@ -186,10 +218,10 @@ impl Encoded {
         self.first.len() + self.rest.iter().map(Message::len).sum::<usize>()
     }
 
-    fn control<P: Serialize>(kind: char, namespace: &str, payload: &P) -> Result<Self, EncodeError> {
+    fn control<P: Serialize>(kind: u8, namespace: &str, payload: &P) -> Result<Self, EncodeError> {
         with_scratch(2 * COPIED, |text| {
             header(text, kind, namespace, None);
-            serde_json::to_writer(text.bytes(), payload)?;
+            serde_json::to_writer(&mut *text, payload)?;
             Ok(Self::plain(text))
         })
     }
@@ -197,7 +229,7 @@ impl Encoded {
     /// Turns a packet that has attachments into its binary form.
     #[inline]
     fn with_attachments(
-        text: &mut Text,
+        text: &mut Vec<u8>,
         attachments: Vec<Bytes>,
         max_attachments: usize,
     ) -> Result<Self, EncodeError> {
@@ -207,23 +239,22 @@ impl Encoded {
         if attachments.is_empty() {
             return Ok(Self::plain(text));
         }
-        let bytes = text.bytes();
-        bytes[0] += 3;
+        text[0] += 3;
         // The number of attachments stands behind the first character, and is known last.
-        let end = bytes.len();
-        bytes.extend_from_slice(itoa::Buffer::new().format(attachments.len()).as_bytes());
-        bytes.push(b'-');
-        let moved = bytes.len() - end;
-        bytes[1..].rotate_right(moved);
+        let end = text.len();
+        text.extend_from_slice(itoa::Buffer::new().format(attachments.len()).as_bytes());
+        text.push(b'-');
+        let moved = text.len() - end;
+        text[1..].rotate_right(moved);
         Ok(Self { rest: attachments.into_iter().map(Message::Binary).collect(), ..Self::plain(text) })
     }
 
     #[inline]
-    fn plain(text: &mut Text) -> Self {
+    fn plain(text: &mut Vec<u8>) -> Self {
         let first = if text.len() <= COPIED {
-            ByteString::from(text.as_str())
+            ByteString::from(text::as_str(text))
         } else {
-            std::mem::take(text).into_string().into()
+            text::into_string(std::mem::take(text)).into()
         };
         Self { first: first.into(), rest: Vec::new(), compress: true }
     }
@@ -233,14 +264,14 @@ impl Encoded {
 pub(crate) enum Lent<'a> {
     Packet(Encoded),
     /// One without attachments.
-    Text(&'a mut Text),
+    Text(&'a mut Vec<u8>),
 }
 
 impl Lent<'_> {
     /// The text of a packet that is nothing but a small text.
     pub(crate) fn small_text(&self) -> Option<&str> {
         match self {
-            Self::Text(text) if text.len() <= SMALL => Some(text.as_str()),
+            Self::Text(text) if text.len() <= SMALL => Some(text::as_str(text)),
             _ => None,
         }
     }
@@ -259,14 +290,14 @@ fn outgoing(message: Message, compress: bool) -> Outgoing {
 }
 
 #[inline]
-fn header(text: &mut Text, kind: char, namespace: &str, id: Option<AckId>) {
+fn header(text: &mut Vec<u8>, kind: u8, namespace: &str, id: Option<AckId>) {
     text.push(kind);
     if namespace != "/" {
-        text.push_str(namespace);
-        text.push(',');
+        text.extend_from_slice(namespace.as_bytes());
+        text.push(b',');
     }
     if let Some(id) = id {
-        text.push_str(itoa::Buffer::new().format(id.value()));
+        text.extend_from_slice(itoa::Buffer::new().format(id.value()).as_bytes());
     }
 }
 

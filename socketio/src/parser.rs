@@ -109,7 +109,23 @@ impl Format {
         }
     }
 
-    /// The same, lent as it has been written, for who only copies it.
+    /// Writes an event where it leaves from, if that can be; see [`Encoded::send_in_turn`].
+    pub(crate) fn send_in_turn<D: Serialize + ?Sized>(
+        &self,
+        connection: &engineio::Connection,
+        namespace: &str,
+        name: &str,
+        data: &D,
+    ) -> Option<Result<Option<Encoded>, EncodeError>> {
+        match self {
+            Self::Default { max_attachments } => {
+                Encoded::send_in_turn(*max_attachments, connection, namespace, name, data)
+            }
+            Self::Other(_) => None,
+        }
+    }
+
+    /// An event, lent as it has been written, for who only copies it.
     pub(crate) fn lend_event<D: Serialize + ?Sized, R, E: From<EncodeError>>(
         &self,
         namespace: &str,

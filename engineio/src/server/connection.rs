@@ -7,7 +7,7 @@ use std::{
     num::NonZeroU8,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU8, Ordering},
+        atomic::{AtomicU8, Ordering},
     },
     task::{Poll, Waker},
 };
@@ -16,9 +16,13 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use crate::{
-    CloseReason, Handshake, Outbox, Outgoing, SendError, Sid, Transport,
+    CloseReason, Handshake, Message, Outbox, Outgoing, SendError, Sid, Transport,
     connection::Close,
-    server::{direct::Direct, websocket::WebSocket},
+    server::{
+        direct::Direct,
+        turn,
+        websocket::{LARGE, WebSocket, push_message, push_text},
+    },
 };
 
 /// An open connection to one client. A clone is another handle to the same.
@@ -32,8 +36,8 @@ pub struct Connection {
 // connections in turn, each line of memory has to be fetched anew.
 #[repr(C)]
 pub(crate) struct Shared {
-    /// Whether the outbox is full, to be looked at without the lock after each message.
-    full: AtomicBool,
+    /// What is looked at without the lock for each message: `FULL`, `QUEUED` and `ENDING`; 0 as a rule.
+    status: AtomicU8,
     /// What the handler is to be told; 0 for nothing.
     notice: AtomicU8,
     inlet: Mutex<Inlet>,
@@ -108,6 +112,13 @@ pub(crate) enum PostAnswer {
     Bad,
 }
 
+/// Bits of [`Shared::status`]: the outbox is full.
+const FULL: u8 = 1;
+/// It is not empty.
+const QUEUED: u8 = 2;
+/// Nothing more is taken for sending.
+const ENDING: u8 = 4;
+
 thread_local! {
     /// Memory for errands, which no connection keeps while there are none.
     static SPARE: Cell<Option<Box<Errands>>> = const { Cell::new(None) };
@@ -154,7 +165,11 @@ impl Connection {
     /// # Errors
     /// [`SendError::Full`] and [`SendError::Closed`].
     pub fn try_send(&self, message: impl Into<Outgoing>) -> Result<(), SendError> {
-        self.try_send_all([message.into()])
+        let message = message.into();
+        if self.shared.send_message_in_turn(&message.message) {
+            return Ok(());
+        }
+        self.try_send_all([message])
     }
 
     /// Queues a copy of a text, which is less work than a message of its own as long as the text is small: up to some
@@ -163,7 +178,35 @@ impl Connection {
     /// # Errors
     /// See [`try_send`](Self::try_send).
     pub fn try_send_copy(&self, text: &str) -> Result<(), SendError> {
+        if self.shared.send_in_turn(|frames| push_text(frames, text)) {
+            return Ok(());
+        }
         self.shared.push(|inlet| inlet.outbox.push_copy(text))
+    }
+
+    /// Has `write` append a text message to what leaves at the end of the connection's own turn, so that the text is
+    /// not copied again. `None`, and no call, where that cannot be: outside of what the
+    /// [`Handler`](crate::Handler) does with a message, on a transport that is not a WebSocket on TCP, or behind
+    /// messages that are queued. Nothing is sent if `write` fails.
+    ///
+    /// What is there already belongs to other messages, and stays. What is appended must be UTF-8, which only debug
+    /// builds check: this is for encoders, who know.
+    ///
+    /// # Errors
+    /// What `write` returns.
+    pub fn write_in_turn<E>(
+        &self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Option<Result<(), E>> {
+        if !self.shared.is_clear() {
+            return None;
+        }
+        turn::add_written(&self.shared, |frames| {
+            let start = frames.len();
+            let written = write(frames);
+            debug_assert!(frames.get(start..).is_some_and(|text| str::from_utf8(text).is_ok()));
+            written
+        })
     }
 
     /// Queues messages that stay together, all or none.
@@ -188,6 +231,18 @@ impl Connection {
             Some(()) => Ok(()),
             None => self.try_send_all(messages),
         }
+    }
+
+    /// Queues a message whatever the outbox holds. For answers: see [`force_send_all`](Self::force_send_all).
+    ///
+    /// # Errors
+    /// [`SendError::Closed`].
+    pub fn force_send(&self, message: impl Into<Outgoing>) -> Result<(), SendError> {
+        let message = message.into();
+        if self.shared.send_message_in_turn(&message.message) {
+            return Ok(());
+        }
+        self.force_send_all([message])
     }
 
     /// Queues messages whatever the outbox holds. For answers: what a peer can cause is bounded by not reading
@@ -218,7 +273,11 @@ impl Connection {
     /// # Errors
     /// [`SendError::Closed`].
     pub async fn send(&self, message: impl Into<Outgoing>) -> Result<(), SendError> {
-        self.send_all([message.into()]).await
+        let message = message.into();
+        if self.shared.send_message_in_turn(&message.message) {
+            return Ok(());
+        }
+        self.send_all([message]).await
     }
 
     /// Queues messages that stay together, waiting for room in the outbox.
@@ -304,6 +363,7 @@ impl Connection {
                 return;
             }
             inlet.phase = Phase::Closing;
+            self.shared.note_status(&inlet);
             inlet.errands().close = Some((how, reason));
             inlet.wake_driver()
         };
@@ -353,7 +413,7 @@ impl Shared {
                 direct: Direct::Off,
                 waiting: Vec::new(),
             }),
-            full: AtomicBool::new(false),
+            status: AtomicU8::new(0),
             notice: AtomicU8::new(0),
         }
     }
@@ -374,7 +434,7 @@ impl Shared {
                 return Err(SendError::Closed);
             }
             let pushed = push(&mut inlet);
-            self.note_room(&inlet);
+            self.note_status(&inlet);
             pushed?;
             inlet.wake_driver()
         };
@@ -382,17 +442,39 @@ impl Shared {
         Ok(())
     }
 
-    /// Notes whether the outbox is full, whenever it has changed.
-    pub(crate) fn note_room(&self, inlet: &Inlet) {
-        let full = inlet.outbox.is_full();
+    /// Notes what is looked at without the lock, whenever it may have changed.
+    pub(crate) fn note_status(&self, inlet: &Inlet) {
+        let bit = |is: bool, bit: u8| if is { bit } else { 0 };
+        let status = bit(inlet.outbox.is_full(), FULL)
+            | bit(!inlet.outbox.is_empty(), QUEUED)
+            | bit(inlet.phase != Phase::Open, ENDING);
         // Written only if it differs, which it rarely does.
-        if self.full.load(Ordering::Relaxed) != full {
-            self.full.store(full, Ordering::Relaxed);
+        if self.status.load(Ordering::Relaxed) != status {
+            self.status.store(status, Ordering::Relaxed);
         }
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.full.load(Ordering::Relaxed)
+        self.status.load(Ordering::Relaxed) & FULL != 0
+    }
+
+    /// Whether anything is queued. Who must not miss what is queued right now asks under the lock.
+    pub(crate) fn has_queued(&self) -> bool {
+        self.status.load(Ordering::Relaxed) & QUEUED != 0
+    }
+
+    /// Whether messages are taken for sending, and none is queued.
+    fn is_clear(&self) -> bool {
+        self.status.load(Ordering::Relaxed) == 0
+    }
+
+    /// Adds a frame to those of the connection's own turn, if that is where we are and nothing is before it.
+    fn send_in_turn(&self, push: impl FnOnce(&mut Vec<u8>)) -> bool {
+        self.is_clear() && turn::add(self, push)
+    }
+
+    fn send_message_in_turn(&self, message: &Message) -> bool {
+        message.len() <= LARGE && self.send_in_turn(|frames| push_message(frames, message))
     }
 
     pub(crate) fn has_notice(&self) -> bool {

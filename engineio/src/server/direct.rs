@@ -18,11 +18,10 @@ use tokio::net::TcpStream;
 
 use crate::{
     message::Outgoing,
-    packet::Packet,
     server::{
         connection::{Inlet, Phase, Shared},
         stream::with_write_buffer,
-        websocket::push_frame,
+        websocket::push_message,
     },
 };
 
@@ -81,20 +80,17 @@ impl Shared {
                 }
             }
         };
-        with_write_buffer(|frames| {
+        let waker = with_write_buffer(|frames| {
             for message in messages {
-                let rest = push_frame(frames, &Packet::Message(message.message), false);
-                frames.extend_from_slice(&rest.unwrap_or_default());
+                push_message(frames, &message.message);
             }
             let written = write(&stream, frames);
-            let waker = {
-                let mut inlet = self.lock();
-                inlet.wrote(stream, &frames[written..])
-            };
-            if let Some(waker) = waker {
-                waker.wake();
-            }
+            let mut inlet = self.lock();
+            inlet.wrote(stream, &frames[written..])
         });
+        if let Some(waker) = waker {
+            waker.wake();
+        }
         Some(())
     }
 }

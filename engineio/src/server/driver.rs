@@ -25,7 +25,9 @@ use crate::{
         Handler, TaskGuard,
         connection::{Phase, PollAnswer, PostAnswer, Request, Shared, give_back},
         direct::{Direct, Returned},
-        websocket::{Ended, WebSocket},
+        stream::{keep_write_buffer, take_write_buffer},
+        turn,
+        websocket::{BATCH, Ended, WebSocket},
     },
     websocket::{self, ProtocolError},
 };
@@ -144,8 +146,10 @@ impl<H: Handler> Future for Driver<H> {
                 }
                 *this.timer_set = true;
             }
-            core.receive(&mut budget, cx);
-            core.send(cx);
+            let mut frames = take_write_buffer();
+            core.receive(&mut budget, &mut frames, cx);
+            core.send(&mut frames, cx);
+            keep_write_buffer(frames);
             if let Some(reason) = core.state.closed() {
                 core.finish(reason, cx);
                 continue;
@@ -194,7 +198,7 @@ impl<H: Handler> Core<H> {
             if how == Close::Now {
                 let mut inlet = self.registration.shared.lock();
                 inlet.outbox.clear();
-                self.registration.shared.note_room(&inlet);
+                self.registration.shared.note_status(&inlet);
             }
             self.state.close(how, reason, Instant::now().into_std());
         }
@@ -250,8 +254,8 @@ impl<H: Handler> Core<H> {
         self.state.handle_timeout(now);
     }
 
-    /// Takes what the peer has sent, as long as the handler can take it.
-    fn receive(&mut self, budget: &mut u32, cx: &mut Context<'_>) {
+    /// Takes what the peer has sent, as long as the handler can take it. What is sent meanwhile may go into `frames`.
+    fn receive(&mut self, budget: &mut u32, frames: &mut Vec<u8>, cx: &mut Context<'_>) {
         self.held_back = self.check_room(cx);
         while self.held_back == HeldBack::No
             && *budget > 0
@@ -281,13 +285,18 @@ impl<H: Handler> Core<H> {
             self.answer_post_early();
         }
         if self.takes_frames() && *budget > 0 && self.state.closed().is_none() {
-            self.receive_frames(budget, cx);
+            self.receive_frames(budget, frames, cx);
         }
     }
 
-    fn receive_frames(&mut self, budget: &mut u32, cx: &mut Context<'_>) {
+    fn receive_frames(&mut self, budget: &mut u32, frames: &mut Vec<u8>, cx: &mut Context<'_>) {
         let Some(mut websocket) = self.websocket.take() else { return };
-        let limits = self.registration.task.server().frame_limits;
+        let server = self.registration.task.server();
+        let limits = server.frame_limits;
+        let turn = (self.state.streams_messages() && websocket.is_free()).then(|| {
+            let room = BATCH.min(server.options.config.max_outbox_bytes);
+            turn::open(&self.registration.shared, std::mem::take(frames), room)
+        });
         let outcome = websocket.poll_events(cx, &limits, |event, cx| {
             *budget -= 1;
             let packet = match event {
@@ -320,6 +329,9 @@ impl<H: Handler> Core<H> {
                 ControlFlow::Break(())
             }
         });
+        if let Some(turn) = turn {
+            *frames = turn.close();
+        }
         match outcome {
             Poll::Pending | Poll::Ready(Ok(())) => self.websocket = Some(websocket),
             Poll::Ready(Err(ended)) => {
@@ -334,6 +346,7 @@ impl<H: Handler> Core<H> {
                     }
                 };
                 self.state.handle_transport_lost(Transport::WebSocket, reason);
+                websocket.hold(frames);
                 self.close_websocket(websocket, code);
             }
         }
@@ -396,10 +409,10 @@ impl<H: Handler> Core<H> {
         }
     }
 
-    /// Sends what is due, over each transport that can take it.
-    fn send(&mut self, cx: &mut Context<'_>) {
+    /// Sends `frames` and what is due, over each transport that can take it.
+    fn send(&mut self, frames: &mut Vec<u8>, cx: &mut Context<'_>) {
         self.answer_poll();
-        let all_sent = self.send_frames(cx);
+        let all_sent = self.send_frames(frames, cx);
         if !self.state.uses_websocket()
             && let Some(websocket) = self.websocket.take()
         {
@@ -423,7 +436,7 @@ impl<H: Handler> Core<H> {
                 payload::push_cow(&mut body, &transmit.packet);
                 compress |= transmit.compress;
             }
-            self.registration.shared.note_room(&inlet);
+            self.registration.shared.note_status(&inlet);
         }
         if body.is_empty() {
             return;
@@ -437,11 +450,15 @@ impl<H: Handler> Core<H> {
     }
 
     /// Returns whether nothing is queued any more.
-    fn send_frames(&mut self, cx: &mut Context<'_>) -> bool {
+    fn send_frames(&mut self, frames: &mut Vec<u8>, cx: &mut Context<'_>) -> bool {
         let Some(websocket) = &mut self.websocket else { return false };
         let (state, shared) = (&mut self.state, &self.registration.shared);
-        let (mut sent, mut close, mut all) = (false, false, false);
-        let outcome = websocket.poll_send(cx, &mut |batch| {
+        let (mut sent, mut close, mut all) = (!frames.is_empty(), false, false);
+        let outcome = websocket.poll_send(cx, frames, &mut |batch| {
+            if state.streams_messages() && !shared.has_queued() {
+                all = true;
+                return;
+            }
             // Locked once for all that leaves together.
             let mut inlet = shared.lock();
             let streams = state.streams_messages();
@@ -465,7 +482,7 @@ impl<H: Handler> Core<H> {
                 }
             }
             all = inlet.outbox.is_empty();
-            shared.note_room(&inlet);
+            shared.note_status(&inlet);
         });
         self.undrained |= sent;
         self.blocked = outcome.is_pending();
@@ -494,7 +511,7 @@ impl<H: Handler> Core<H> {
     /// Tells everybody that the connection has ended.
     fn finish(&mut self, reason: CloseReason, cx: &mut Context<'_>) {
         // The last packets: a poll is released, a WebSocket closed.
-        self.send(cx);
+        self.send(&mut Vec::new(), cx);
         if let Some(websocket) = self.websocket.take() {
             self.close_websocket(websocket, None);
         }
@@ -553,6 +570,7 @@ fn end(shared: &Shared) -> Vec<Waker> {
     let mut inlet = shared.lock();
     inlet.phase = Phase::Closed;
     inlet.outbox.clear();
+    shared.note_status(&inlet);
     inlet.direct = Direct::Off;
     // Requests that came too late are dropped, which tells those who wait for answers.
     inlet.errands = None;

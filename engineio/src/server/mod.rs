@@ -12,6 +12,7 @@ mod exchange;
 mod handler;
 mod registry;
 mod stream;
+mod turn;
 mod websocket;
 
 use std::{

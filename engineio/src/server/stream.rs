@@ -164,13 +164,22 @@ fn with_read_buffer<R>(f: impl FnOnce(&mut [u8]) -> R) -> R {
 
 /// Lends the thread's write buffer, empty.
 pub(crate) fn with_write_buffer<R>(f: impl FnOnce(&mut Vec<u8>) -> R) -> R {
-    WRITE.with(|cell| {
-        let mut buffer = cell.take();
-        buffer.clear();
-        let result = f(&mut buffer);
-        if buffer.capacity() <= KEPT_BUFFER {
-            cell.set(buffer);
-        }
-        result
-    })
+    let mut buffer = take_write_buffer();
+    let result = f(&mut buffer);
+    keep_write_buffer(buffer);
+    result
+}
+
+/// Takes the thread's write buffer, empty; whoever needs one meanwhile makes another.
+pub(crate) fn take_write_buffer() -> Vec<u8> {
+    let mut buffer = WRITE.take();
+    buffer.clear();
+    buffer
+}
+
+/// Leaves a write buffer to the thread.
+pub(crate) fn keep_write_buffer(buffer: Vec<u8>) {
+    if buffer.capacity() <= KEPT_BUFFER {
+        WRITE.set(buffer);
+    }
 }

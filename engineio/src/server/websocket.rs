@@ -21,7 +21,7 @@ use crate::{
     server::{
         TaskGuard,
         admission::Permit,
-        stream::{READ_BUFFER, Stream, with_write_buffer},
+        stream::{READ_BUFFER, Stream},
     },
     websocket::{Decoder, Event, Limits, Opcode, ProtocolError, encode_close, encode_header},
 };
@@ -78,9 +78,7 @@ impl Batch<'_> {
 
     /// Adds a message.
     pub(crate) fn push_text(&mut self, text: &str) {
-        encode_header(Opcode::Text, 1 + text.len()).append_to(self.frames);
-        self.frames.push(b'4');
-        self.frames.extend_from_slice(text.as_bytes());
+        push_text(self.frames, text);
     }
 }
 
@@ -164,32 +162,32 @@ impl WebSocket {
         }
     }
 
-    /// Writes what `fill` puts into its batch until that is nothing. `Pending` while the stream takes nothing.
+    /// Writes `frames`, and what `fill` puts into the batch behind them, until that is nothing. `Pending` while the
+    /// stream takes nothing. There must not be frames unless [`is_free`](Self::is_free) has said so.
     ///
     /// Small packets leave together in one write, large ones without a copy.
     pub(crate) fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
+        frames: &mut Vec<u8>,
         fill: &mut dyn FnMut(&mut Batch<'_>),
     ) -> Poll<io::Result<()>> {
         loop {
             if self.may_hold_back() {
                 ready!(self.poll_flush(cx))?;
             }
-            let was_full = with_write_buffer(|frames| {
-                if let Some(pong) = self.pong.take() {
-                    frames.extend_from_slice(&encode_header(Opcode::Pong, pong.len()));
-                    frames.extend_from_slice(&pong);
-                }
-                let mut batch = Batch { frames, large: None, base64: self.base64 };
-                fill(&mut batch);
-                let was_full = batch.is_full();
-                let Batch { frames, large, .. } = batch;
-                if !frames.is_empty() {
-                    self.write_batch(cx, frames, large)?;
-                }
-                io::Result::Ok(was_full)
-            })?;
+            if let Some(pong) = self.pong.take() {
+                frames.extend_from_slice(&encode_header(Opcode::Pong, pong.len()));
+                frames.extend_from_slice(&pong);
+            }
+            let mut batch = Batch { frames, large: None, base64: self.base64 };
+            fill(&mut batch);
+            let was_full = batch.is_full();
+            let large = batch.large;
+            if !frames.is_empty() {
+                self.write_batch(cx, frames, large)?;
+                frames.clear();
+            }
             if !was_full {
                 return if self.may_hold_back() { self.poll_flush(cx) } else { Poll::Ready(Ok(())) };
             }
@@ -248,6 +246,19 @@ impl WebSocket {
             if first.is_empty() && then.is_empty() {
                 self.unsent = None;
             }
+        }
+    }
+
+    /// Whether frames may be made for it that are written next: it is TCP, nothing has to leave before them, and all
+    /// kinds of frames are understood.
+    pub(crate) fn is_free(&self) -> bool {
+        !self.base64 && !self.may_hold_back()
+    }
+
+    /// Puts frames before anything else that is sent: those that there is no time to write.
+    pub(crate) fn hold(&mut self, frames: &[u8]) {
+        if !frames.is_empty() {
+            self.unsent = Unsent::new(Bytes::copy_from_slice(frames), Bytes::new());
         }
     }
 
@@ -337,6 +348,24 @@ fn decode(
     (at, Ok(ControlFlow::Continue(())))
 }
 
+/// Appends a message as a frame.
+pub(crate) fn push_text(frames: &mut Vec<u8>, text: &str) {
+    encode_header(Opcode::Text, 1 + text.len()).append_to(frames);
+    frames.push(b'4');
+    frames.extend_from_slice(text.as_bytes());
+}
+
+/// Appends a message as a frame, whatever its size.
+pub(crate) fn push_message(frames: &mut Vec<u8>, message: &Message) {
+    match message {
+        Message::Text(text) => push_text(frames, text),
+        Message::Binary(bytes) => {
+            encode_header(Opcode::Binary, bytes.len()).append_to(frames);
+            frames.extend_from_slice(bytes);
+        }
+    }
+}
+
 /// Appends a packet as a frame; returns the payload instead if it is large enough to be sent without a copy.
 pub(crate) fn push_frame(batch: &mut Vec<u8>, packet: &Packet, base64: bool) -> Option<Bytes> {
     let (opcode, head, data) = match packet {
@@ -369,8 +398,8 @@ pub(crate) fn push_frame(batch: &mut Vec<u8>, packet: &Packet, base64: bool) -> 
 }
 
 /// Bytes after which a batch is written.
-const BATCH: usize = 64 << 10;
+pub(crate) const BATCH: usize = 64 << 10;
 
 /// Payloads above this size are not copied into the batch: here the copy begins to cost more than another slice in
 /// the system call.
-const LARGE: usize = 16 << 10;
+pub(crate) const LARGE: usize = 16 << 10;

@@ -6,10 +6,13 @@ use bytes::Bytes;
 
 use super::frame::{FIN, LENGTH_16, LENGTH_64, MAX_SHORT, Opcode};
 
+/// Bytes of the longest header: two, and a 64-bit length.
+pub(crate) const LONGEST_HEADER: usize = 10;
+
 /// The bytes before the payload of one frame.
 #[derive(Clone, Copy, Debug)]
 pub struct Header {
-    bytes: [u8; 10],
+    bytes: [u8; LONGEST_HEADER],
     length: u8,
 }
 
@@ -35,7 +38,7 @@ impl Deref for Header {
 /// The length of a control frame must be at most 125.
 pub fn encode_header(opcode: Opcode, length: usize) -> Header {
     debug_assert!(!opcode.is_control() || length <= usize::from(MAX_SHORT), "section 5.5");
-    let mut bytes = [0; 10];
+    let mut bytes = [0; LONGEST_HEADER];
     bytes[0] = FIN | opcode as u8;
     let encoded = if length <= usize::from(MAX_SHORT) {
         bytes[1] = length as u8;

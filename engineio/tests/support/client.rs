@@ -202,6 +202,8 @@ impl Client {
             }
             length => (2, u64::from(length)),
         };
+        let least = [0, 126, 65_536][header / 4];
+        assert!(length >= least, "the shortest form: {length} in a header of {header}");
         self.need(header + length as usize, "a payload").await;
         self.input.advance(header);
         Frame { opcode: first & 0x0f, payload: self.input.split_to(length as usize).to_vec() }

@@ -18,7 +18,7 @@ pub(crate) use client::{Client, Response};
 pub(crate) use frame::{Frame, masked, masked_header, masked_part};
 
 /// The longest wait before a test fails: long enough for a busy machine, and for every timer in virtual time.
-const REAL_PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const REAL_PATIENCE: Duration = Duration::from_secs(10);
 const VIRTUAL_PATIENCE: Duration = Duration::from_secs(3_600);
 
 /// Bytes that a pipe holds before the writer has to wait.

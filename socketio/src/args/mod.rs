@@ -19,7 +19,7 @@ mod write;
 pub(crate) use attachments::check_placeholders;
 pub(crate) use write::write;
 
-use crate::{json, text::Text};
+use crate::{json, text};
 use bytes::Bytes;
 use bytestring::ByteString;
 use serde::{Serialize, de::DeserializeOwned};
@@ -81,9 +81,9 @@ impl Arguments {
         data: &D,
         last: Option<&str>,
     ) -> serde_json::Result<Self> {
-        let mut json = Text::default();
+        let mut json = Vec::new();
         let attachments = write(&mut json, name, data, last)?;
-        let json = json.into_string();
+        let json = text::into_string(json);
         let first = 1 + name.map_or(0, |_| json::value_end(&json[1..]));
         Ok(Self { text: json.into(), start: 0, first, attachments })
     }

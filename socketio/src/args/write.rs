@@ -1,7 +1,7 @@
 //! Rust to arguments: spreads tuples and takes byte buffers out.
 
 use super::attachments::PLACEHOLDER;
-use crate::{json::plain_prefix, text::Text};
+use crate::{json::plain_prefix, text::push_quoted};
 use bytes::Bytes;
 use serde::{
     Serialize, Serializer,
@@ -13,12 +13,12 @@ use std::{fmt, io, mem};
 /// Appends the array of `name`, if any, the arguments that `data` makes, and `last`, if any; returns the byte
 /// buffers in it.
 pub(crate) fn write<D: Serialize + ?Sized>(
-    text: &mut Text,
+    text: &mut Vec<u8>,
     name: Option<&str>,
     data: &D,
     last: Option<&str>,
 ) -> serde_json::Result<Vec<Bytes>> {
-    text.push('[');
+    text.push(b'[');
     let mut array = Array { text, attachments: Vec::new(), is_empty: true };
     if let Some(name) = name {
         array.push_str(name)?;
@@ -31,13 +31,13 @@ pub(crate) fn write<D: Serialize + ?Sized>(
     if let Some(last) = last {
         array.push_str(last)?;
     }
-    array.text.push(']');
+    array.text.push(b']');
     Ok(array.attachments)
 }
 
 /// A JSON array that is being written, and the byte buffers that were found in its elements.
 struct Array<'a> {
-    text: &'a mut Text,
+    text: &'a mut Vec<u8>,
     attachments: Vec<Bytes>,
     is_empty: bool,
 }
@@ -46,7 +46,7 @@ impl Array<'_> {
     fn push<T: Serialize + ?Sized>(&mut self, value: &T) -> serde_json::Result<()> {
         self.separate();
         let formatter = Placeholders(&mut self.attachments);
-        value.serialize(&mut serde_json::Serializer::with_formatter(self.text.bytes(), formatter))
+        value.serialize(&mut serde_json::Serializer::with_formatter(&mut *self.text, formatter))
     }
 
     /// Adds a string. Text that needs no escapes is copied at once, where `serde_json` looks at every byte.
@@ -55,13 +55,13 @@ impl Array<'_> {
         if plain_prefix(value.as_bytes()) < value.len() {
             return self.push(value);
         }
-        self.text.push_quoted(value, mem::take(&mut self.is_empty));
+        push_quoted(self.text, value, mem::take(&mut self.is_empty));
         Ok(())
     }
 
     fn separate(&mut self) {
         if !mem::take(&mut self.is_empty) {
-            self.text.push(',');
+            self.text.push(b',');
         }
     }
 }

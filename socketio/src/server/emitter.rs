@@ -109,23 +109,36 @@ impl<'a> Emitter<'a> {
         if self.socket.is_ended() {
             return Err(SendError::Disconnected);
         }
-        live.common.format.lend_event(&live.path, name, data, |packet| Ok(self.send(packet)?))
+        let format = &live.common.format;
+        let is_plain = self.flags == Flags::default() && live.blueprint.on_any_outgoing.is_empty();
+        if !is_plain {
+            return Ok(self.send(format.event(&live.path, None, name, data, None)?)?);
+        }
+        match format.send_in_turn(self.socket.connection(), &live.path, name, data) {
+            Some(sent) => sent?.map_or(Ok(()), |packet| Ok(self.send(packet)?)),
+            None => format.lend_event(&live.path, name, data, |packet| Ok(self.send_lent(packet)?)),
+        }
     }
 
-    fn send(self, packet: Lent<'_>) -> Result<(), engineio::SendError> {
-        let connection = self.socket.connection();
-        let is_plain =
-            self.flags == Flags::default() && self.socket.live().blueprint.on_any_outgoing.is_empty();
-        if let Some(text) = packet.small_text().filter(|_| is_plain) {
-            return connection.try_send_copy(text);
+    fn send_lent(self, packet: Lent<'_>) -> Result<(), engineio::SendError> {
+        match packet.small_text() {
+            Some(text) => self.socket.connection().try_send_copy(text),
+            None => self.send(packet.into_owned()),
         }
-        let packet = self.flagged(packet.into_owned());
+    }
+
+    fn send(self, packet: Encoded) -> Result<(), engineio::SendError> {
+        let connection = self.socket.connection();
+        let packet = self.flagged(packet);
         self.show(&packet);
         if self.flags.volatile {
             connection.send_volatile_all(packet.into_messages());
             return Ok(());
         }
-        connection.try_send_all(packet.into_messages())
+        match packet.into_message() {
+            Ok(message) => connection.try_send(message),
+            Err(packet) => connection.try_send_all(packet.into_messages()),
+        }
     }
 
     fn emit_recoverable<D: Serialize + ?Sized>(self, name: &str, data: &D) -> Result<(), SendError> {

@@ -40,8 +40,12 @@ impl Link {
     /// Sends what answers the client, or ends something: it never waits, nor fails but on a closed
     /// connection.
     pub(super) fn send_control(&self, packet: Encoded) {
+        let sent = match packet.into_message() {
+            Ok(message) => self.connection.force_send(message),
+            Err(packet) => self.connection.force_send_all(packet.into_messages()),
+        };
         // A closed connection is reported by `on_close`.
-        self.connection.force_send_all(packet.into_messages()).ok();
+        sent.ok();
     }
 
     pub(super) fn request(&self, request: Request) {
