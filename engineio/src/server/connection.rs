@@ -209,6 +209,11 @@ impl Connection {
         })
     }
 
+    /// Whether messages are queued, at a glance: without a lock, so that it may have changed already.
+    pub fn has_queued(&self) -> bool {
+        self.shared.has_queued()
+    }
+
     /// Queues messages that stay together, all or none.
     ///
     /// # Errors
