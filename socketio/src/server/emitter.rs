@@ -115,7 +115,9 @@ impl<'a> Emitter<'a> {
             return Ok(self.send(format.event(&live.path, None, name, data, None)?)?);
         }
         match format.send_in_turn(self.socket.connection(), &live.path, name, data) {
-            Some(sent) => sent?.map_or(Ok(()), |packet| Ok(self.send(packet)?)),
+            Some(Ok(None)) => Ok(()),
+            Some(Ok(Some(packet))) => Ok(self.send(packet)?),
+            Some(Err(error)) => Err(error.into()),
             None => format.lend_event(&live.path, name, data, |packet| Ok(self.send_lent(packet)?)),
         }
     }
