@@ -50,8 +50,11 @@ pub(crate) fn check_array(text: &str) -> Result<PlainStrings, JsonError> {
     let first = if text.starts_with("[\"") { plain_from(2) } else { None };
     let Some(at) = first.as_ref().map(behind) else { return check(text).map(|()| PlainStrings::default()) };
     let second = if text.as_bytes()[at..].starts_with(b",\"") { plain_from(at + 2) } else { None };
-    let scanner = Scanner { text: text.as_bytes(), at: second.as_ref().map_or(at, behind) };
-    check_rest(scanner, Containers { objects: 0, depth: 1 }, true)?;
+    let at = second.as_ref().map_or(at, behind);
+    if &text.as_bytes()[at..] != b"]" {
+        let scanner = Scanner { text: text.as_bytes(), at };
+        check_rest(scanner, Containers { objects: 0, depth: 1 }, true)?;
+    }
     Ok(PlainStrings { first, second })
 }
 

@@ -166,6 +166,10 @@ impl Outline {
     // Inlined, as what it returns is large, and used at once.
     #[inline(always)]
     pub(crate) fn parse(text: &str, max_attachments: usize) -> Result<Self, PacketError> {
+        // The rule, of which much is known before it is compiled.
+        if text.starts_with("2[") {
+            return Self::of_payload(b'2', 0, 0..0, None, text, 1);
+        }
         let (&kind, _) = text.as_bytes().split_first().ok_or(PacketError::Type)?;
         if !matches!(kind, b'0'..=b'6') {
             return Err(PacketError::Type);

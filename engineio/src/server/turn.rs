@@ -8,7 +8,7 @@
 use std::{cell::RefCell, ptr};
 
 use super::connection::Shared;
-use crate::websocket::{LONGEST_HEADER, Opcode, encode_header};
+use crate::websocket::{LONGEST_HEADER, Opcode, SHORTEST_HEADER, encode_header};
 
 /// The turn that a thread is in.
 struct Turn {
@@ -23,7 +23,7 @@ struct Turn {
 
 thread_local! {
     static TURN: RefCell<Turn> =
-        const { RefCell::new(Turn { of: ptr::null(), frames: Vec::new(), room: 0, header: 2 }) };
+        const { RefCell::new(Turn { of: ptr::null(), frames: Vec::new(), room: 0, header: SHORTEST_HEADER }) };
 }
 
 /// Lets messages of this connection into `frames`, up to some bytes, until it is [closed](OpenTurn::close).
@@ -96,10 +96,13 @@ struct Unfinished<'a> {
 impl<'a> Unfinished<'a> {
     fn begin(frames: &'a mut Vec<u8>, header: usize) -> Self {
         let start = frames.len();
-        // Of a fixed length, for which nothing is called, and then shortened.
-        frames.extend_from_slice(&[0; LONGEST_HEADER]);
-        frames.truncate(start + header);
-        frames.push(b'4');
+        match header {
+            SHORTEST_HEADER => frames.extend_from_slice(&[0, 0, b'4']),
+            _ => {
+                frames.extend_from_slice(&[0; LONGEST_HEADER][..header]);
+                frames.push(b'4');
+            }
+        }
         Self { frames, start, header }
     }
 
@@ -107,10 +110,13 @@ impl<'a> Unfinished<'a> {
     fn finish(mut self) -> usize {
         let payload = self.start + self.header;
         let header = encode_header(Opcode::Text, self.frames.len() - payload);
-        let place = &mut self.frames[self.start..];
-        match (&*header, place.first_chunk_mut()) {
-            (&[first, second], Some(place)) if self.header == 2 => *place = [first, second],
-            (header, _) => drop(self.frames.splice(self.start..payload, header.iter().copied())),
+        match *header {
+            // The rule, for which nothing is called.
+            [first, second] if self.header == SHORTEST_HEADER => {
+                self.frames[self.start] = first;
+                self.frames[self.start + 1] = second;
+            }
+            _ => drop(self.frames.splice(self.start..payload, header.iter().copied())),
         }
         self.start = self.frames.len();
         header.len()

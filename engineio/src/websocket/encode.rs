@@ -6,6 +6,9 @@ use bytes::Bytes;
 
 use super::frame::{FIN, LENGTH_16, LENGTH_64, MAX_SHORT, Opcode};
 
+/// Bytes of the header of a payload of at most 125.
+pub(crate) const SHORTEST_HEADER: usize = 2;
+
 /// Bytes of the longest header: two, and a 64-bit length.
 pub(crate) const LONGEST_HEADER: usize = 10;
 

@@ -9,7 +9,7 @@ mod error;
 mod frame;
 
 pub use accept::{HandshakeError, accept_key, check_handshake};
-pub(crate) use encode::LONGEST_HEADER;
 pub use encode::{Header, encode_close, encode_header};
+pub(crate) use encode::{LONGEST_HEADER, SHORTEST_HEADER};
 pub use error::ProtocolError;
 pub use frame::{Decoder, Event, Limits, Opcode};
