@@ -3,7 +3,7 @@
 //! Each handler costs the compiler what is generic here, so that is little: its data is decoded, its future
 //! boxed, its reply answered. All the rest is done once for all.
 
-use super::{handle::NamespaceHandle, socket::Socket};
+use super::{handle::NamespaceHandle, place, socket::Socket};
 use crate::{
     args::DecodeError,
     connection::{EventRef, IncomingEvent},
@@ -15,11 +15,14 @@ use crate::{
 };
 use futures_util::{
     FutureExt,
-    future::{BoxFuture, join_all},
+    future::{BoxFuture, Either, join_all, poll_fn, ready},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 pub(super) type Middleware = Box<dyn Fn(Socket) -> BoxFuture<'static, Result<(), Refusal>> + Send + Sync>;
 pub(super) type ConnectHandler = Box<dyn Fn(Socket) -> BoxFuture<'static, ()> + Send + Sync>;
@@ -30,7 +33,8 @@ pub(super) type ErrorHook = Box<dyn Fn(&Socket, &EventError) + Send + Sync>;
 pub(super) type RoomHook = Box<dyn Fn(&NamespaceHandle, &RoomEvent) + Send + Sync>;
 pub(super) type CatchAll = Box<dyn Fn(Socket, IncomingEvent) -> BoxFuture<'static, ()> + Send + Sync>;
 pub(super) type OutgoingHook = Box<dyn Fn(&Socket, &OutgoingEvent<'_>) + Send + Sync>;
-pub(super) type EventHandler = Box<dyn Fn(Call<'_>) -> BoxFuture<'static, Answer> + Send + Sync>;
+/// Runs the handler up to where it first waits: its answer, or what is left.
+pub(super) type EventHandler = Box<dyn Fn(Call<'_>, &mut Context<'_>) -> Begun + Send + Sync>;
 pub(super) type Fallback = Box<dyn Fn(Socket, IncomingEvent) -> BoxFuture<'static, Answer> + Send + Sync>;
 pub(super) type EventMiddleware =
     Box<dyn Fn(Socket, IncomingEvent, Next) -> BoxFuture<'static, Answer> + Send + Sync>;
@@ -42,6 +46,9 @@ pub(crate) type ServerHandler = Box<
         + Send
         + Sync,
 >;
+
+/// What has begun: an answer already, or what is left.
+pub(super) type Begun = Result<Answer, BoxFuture<'static, Answer>>;
 
 /// The data of one event for one handler.
 pub(super) struct Call<'a> {
@@ -65,8 +72,11 @@ impl Caller {
     }
 
     /// Makes an answer of what `reply` will be. Smaller than an async function, which would hold it twice.
-    fn answer<R: Reply>(self, reply: impl Future<Output = R> + Send + 'static) -> BoxFuture<'static, Answer> {
-        Box::pin(reply.map(move |reply| reply.answer(self.acknowledge())))
+    fn answer<R: Reply>(
+        self,
+        reply: impl Future<Output = R> + Send + 'static,
+    ) -> impl Future<Output = Answer> + Send + 'static {
+        reply.map(move |reply| reply.answer(self.acknowledge()))
     }
 }
 
@@ -75,9 +85,8 @@ impl Call<'_> {
         self.event.arguments.decode()
     }
 
-    fn undecoded(&self, error: DecodeError) -> BoxFuture<'static, Answer> {
-        let ack = self.socket.acknowledge_for(self.event.id);
-        std::future::ready(ack.failed(EventFailure::Decode(error))).boxed()
+    fn undecoded(&self, error: DecodeError) -> Answer {
+        self.socket.acknowledge_for(self.event.id).failed(EventFailure::Decode(error))
     }
 }
 
@@ -88,9 +97,12 @@ where
     F: Fn(Socket, D) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = R> + Send + 'static,
 {
-    Box::new(move |call| match call.decode() {
-        Ok(data) => Caller::new(call.socket, call.event.id).answer(handler(call.socket.clone(), data)),
-        Err(error) => call.undecoded(error),
+    Box::new(move |call, cx| match call.decode() {
+        Ok(data) => {
+            let answer = Caller::new(call.socket, call.event.id).answer(handler(call.socket.clone(), data));
+            place::begin(answer, cx)
+        }
+        Err(error) => Ok(call.undecoded(error)),
     })
 }
 
@@ -102,7 +114,7 @@ where
 {
     Box::new(move |socket, event| {
         let caller = Caller::new(&socket, event.id);
-        caller.answer(handler(socket, event))
+        caller.answer(handler(socket, event)).boxed()
     })
 }
 
@@ -114,7 +126,7 @@ where
 {
     Box::new(move |socket, event, next| {
         let caller = Caller::new(&socket, event.id);
-        caller.answer(middleware(socket, event, next))
+        caller.answer(middleware(socket, event, next)).boxed()
     })
 }
 
@@ -130,7 +142,7 @@ where
             let answer = handler(namespace, data);
             Box::pin(async move { serde_json::to_value(answer.await) })
         }
-        Err(DecodeError(error)) => std::future::ready(Err(error)).boxed(),
+        Err(DecodeError(error)) => ready(Err(error)).boxed(),
     })
 }
 
@@ -149,9 +161,7 @@ impl Next {
         let live = Arc::clone(socket.live());
         match live.blueprint.event_middleware.get(at) {
             Some(middleware) => middleware(socket.clone(), event, Self { socket, at: at + 1 }),
-            // Middleware may have waited.
-            None if socket.is_connected() => handle(&socket, &event.borrowed()),
-            None => std::future::ready(Answer::default()).boxed(),
+            None => later(socket, move |socket, cx| handle(socket, &event.borrowed(), cx)),
         }
     }
 }
@@ -162,38 +172,71 @@ impl std::fmt::Debug for Next {
     }
 }
 
-/// Starts what handles an event: the middleware, and the handlers behind it.
-pub(super) fn start(socket: &Socket, event: &EventRef<'_>) -> BoxFuture<'static, Answer> {
+/// Begins what handles an event: the middleware, and the handlers behind it.
+pub(super) fn begin(socket: &Socket, event: &EventRef<'_>, cx: &mut Context<'_>) -> Begun {
     if socket.live().blueprint.event_middleware.is_empty() {
-        handle(socket, event)
+        handle(socket, event, cx)
     } else {
-        Next { socket: socket.clone(), at: 0 }.run(event.to_owned())
+        poll(Next { socket: socket.clone(), at: 0 }.run(event.to_owned()), cx)
     }
 }
 
-fn handle(socket: &Socket, event: &EventRef<'_>) -> BoxFuture<'static, Answer> {
+fn handle(socket: &Socket, event: &EventRef<'_>, cx: &mut Context<'_>) -> Begun {
     let awaited = socket.notify_waiters(event);
     let blueprint = &socket.live().blueprint;
-    let call = || Call { socket, event };
     match (blueprint.handlers.get(event.name).map(Vec::as_slice), &blueprint.fallback) {
-        (Some([handler]), _) => handler(call()),
+        (Some([handler]), _) => handler(Call { socket, event }, cx),
         (Some(handlers), _) => {
-            let all = join_all(handlers.iter().map(|handler| handler(call())));
+            let begun: Vec<_> = handlers.iter().map(|handler| handler(Call { socket, event }, cx)).collect();
             let (socket, name) = (socket.clone(), event.name.to_owned());
-            Box::pin(async move { first_answer(&socket, &name, all.await) })
+            if begun.iter().all(Result::is_ok) {
+                return Ok(first_answer(&socket, &name, begun.into_iter().flatten()));
+            }
+            let rest = begun.into_iter().map(|begun| match begun {
+                Ok(answer) => Either::Left(ready(answer)),
+                Err(rest) => Either::Right(rest),
+            });
+            let all = join_all(rest);
+            Err(Box::pin(async move { first_answer(&socket, &name, all.await) }))
         }
-        (None, Some(fallback)) if !awaited => fallback(socket.clone(), event.to_owned()),
+        (None, Some(fallback)) if !awaited => poll(fallback(socket.clone(), event.to_owned()), cx),
         (None, _) => {
             if !awaited {
                 tracing::debug!(namespace = socket.namespace(), event = event.name, "no handler");
             }
-            std::future::ready(Answer::default()).boxed()
+            Ok(Answer::default())
         }
     }
 }
 
+/// Begins something when it is first polled, unless the socket is gone by then: middleware may have waited.
+pub(super) fn later(
+    socket: Socket,
+    mut begin: impl FnMut(&Socket, &mut Context<'_>) -> Begun + Send + 'static,
+) -> BoxFuture<'static, Answer> {
+    let mut begun = None;
+    Box::pin(poll_fn(move |cx| match &mut begun {
+        Some(rest) => BoxFuture::poll_unpin(rest, cx),
+        None if !socket.is_connected() => Poll::Ready(Answer::default()),
+        None => match begin(&socket, cx) {
+            Ok(answer) => Poll::Ready(answer),
+            Err(rest) => {
+                begun = Some(rest);
+                Poll::Pending
+            }
+        },
+    }))
+}
+
+fn poll(mut run: BoxFuture<'static, Answer>, cx: &mut Context<'_>) -> Begun {
+    match run.poll_unpin(cx) {
+        Poll::Ready(answer) => Ok(answer),
+        Poll::Pending => Err(run),
+    }
+}
+
 /// Of several handlers, the first that answers is heard; all failures are reported.
-fn first_answer(socket: &Socket, event: &str, answers: Vec<Answer>) -> Answer {
+fn first_answer(socket: &Socket, event: &str, answers: impl IntoIterator<Item = Answer>) -> Answer {
     let mut chosen = Answer::default();
     for answer in answers {
         let unheard = if chosen.is_sent() { answer } else { std::mem::replace(&mut chosen, answer) };

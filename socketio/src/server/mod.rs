@@ -15,6 +15,7 @@ mod membership;
 mod namespace;
 mod namespaces;
 mod occupants;
+mod place;
 mod policy;
 mod remote;
 mod room;

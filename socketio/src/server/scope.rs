@@ -1,15 +1,12 @@
 //! What surrounds all that an event runs, and costs next to nothing where it has nothing to do.
 
 use super::{
-    handler::{Caller, start},
+    handler::{Caller, begin, later},
     socket::Socket,
 };
 use crate::{connection::EventRef, reply::Answer};
-use futures_util::{
-    FutureExt as _,
-    future::{BoxFuture, lazy},
-};
-use std::task::{Context, Poll};
+use futures_util::future::BoxFuture;
+use std::task::Context;
 
 /// Runs an event up to where it first waits: its answer, or what is left.
 pub(super) type EventScope =
@@ -51,26 +48,13 @@ impl<'a> EventRun<'a> {
         if let Some(scope) = socket.live().blueprint.event_scopes.get(at) {
             return scope(Self { socket, event, at: at + 1 }, cx);
         }
-        let mut run = start(socket, event);
-        match run.poll_unpin(cx) {
-            Poll::Ready(answer) => Ok(answer),
-            Poll::Pending => Err(run),
-        }
+        begin(socket, event, cx)
     }
 
     /// Runs it later: from the first poll on, unless the socket is gone by then.
     pub fn later(self) -> BoxFuture<'static, Answer> {
         let Self { socket, event, at } = self;
-        let (socket, event) = (socket.clone(), event.to_owned());
-        Box::pin(async move {
-            if !socket.is_connected() {
-                return Answer::default();
-            }
-            let begun = lazy(|cx| EventRun { socket: &socket, event: &event.borrowed(), at }.begin(cx));
-            match begun.await {
-                Ok(answer) => answer,
-                Err(rest) => rest.await,
-            }
-        })
+        let event = event.to_owned();
+        later(socket.clone(), move |socket, cx| EventRun { socket, event: &event.borrowed(), at }.begin(cx))
     }
 }
