@@ -13,7 +13,7 @@ use std::{
 };
 
 use engineio::{Application, CloseReason, Config, Connection, Handler, Message, SendError, Server};
-use support::{Client, TEXT, masked};
+use support::{BINARY, Client, TEXT, masked};
 use tokio::net::TcpListener;
 
 /// Does what its client says, one letter after the other.
@@ -37,7 +37,7 @@ fn elsewhere(connection: &Connection, message: &str) {
 fn written(connection: &Connection, text: &str) {
     let write = |frames: &mut Vec<u8>| {
         frames.extend_from_slice(text.as_bytes());
-        Ok::<_, Infallible>(())
+        Ok::<_, Infallible>(Vec::new())
     };
     match connection.write_in_turn(write) {
         Some(Ok(())) => {}
@@ -61,7 +61,7 @@ impl Handler for Obedient {
                 'W' => {
                     let write = |frames: &mut Vec<u8>| {
                         frames.extend_from_slice(text.as_bytes());
-                        Ok::<_, Infallible>(())
+                        Ok::<_, Infallible>(Vec::new())
                     };
                     assert_eq!(connection.write_in_turn(write), Some(Ok(())));
                 }
@@ -69,6 +69,13 @@ impl Handler for Obedient {
                 'L' => connection.try_send(format!("{text} {}", "x".repeat(70_000))).unwrap(),
                 'q' => connection.try_send_all([text.into()]).unwrap(),
                 'e' => elsewhere(connection, &text),
+                'a' => {
+                    let write = |frames: &mut Vec<u8>| {
+                        frames.extend_from_slice(text.as_bytes());
+                        Ok::<_, Infallible>(vec!["first".into(), "second".into()])
+                    };
+                    assert_eq!(connection.write_in_turn(write), Some(Ok(())));
+                }
                 'x' => {
                     let failed = connection.write_in_turn(|frames| {
                         frames.extend_from_slice(b"half of it");
@@ -88,13 +95,14 @@ impl Handler for Obedient {
                 'n' => {
                     let _ = connection.write_in_turn(|frames| {
                         frames.extend_from_slice(text.as_bytes());
-                        connection.try_send_copy(&format!("within {text}"))
+                        connection.try_send_copy(&format!("within {text}"))?;
+                        Ok::<_, SendError>(Vec::new())
                     });
                 }
                 'o' => {
                     connection.close();
                     assert_eq!(connection.try_send_copy("late"), Err(SendError::Closed));
-                    assert_eq!(connection.write_in_turn(|_| Ok::<_, Infallible>(())), None);
+                    assert_eq!(connection.write_in_turn(|_| Ok::<_, Infallible>(Vec::new())), None);
                 }
                 '!' => panic!("on purpose"),
                 other => panic!("{other}"),
@@ -175,6 +183,20 @@ async fn a_text_that_fails_or_panics_halfway_is_taken_back() {
         client.send(masked(TEXT, format!("4{orders}").as_bytes())).await;
         received(&mut client, orders).await;
     }
+}
+
+#[tokio::test]
+async fn attachments_follow_their_text() {
+    let (_server, address) = start(Config::default()).await;
+    let mut client = connect(address).await;
+    client.send(masked(TEXT, b"4waw")).await;
+    let mut frames = Vec::new();
+    for _ in 0..5 {
+        let frame = client.frame().await;
+        frames.push((frame.opcode, String::from_utf8(frame.payload).unwrap()));
+    }
+    let expected = [(TEXT, "4w0"), (TEXT, "4a1"), (BINARY, "first"), (BINARY, "second"), (TEXT, "4w2")];
+    assert_eq!(frames, expected.map(|(opcode, payload)| (opcode, payload.to_owned())));
 }
 
 /// Data may send other messages while it is being written.

@@ -124,8 +124,8 @@ impl Encoded {
         })
     }
 
-    /// Writes an event that nobody acknowledges where it leaves from; `None` if it cannot be, and `Ok` with an event that
-    /// has attachments, which has not been sent.
+    /// Writes an event that nobody acknowledges where it leaves from; `None` if it cannot be, and `Ok` with an event
+    /// whose attachments are too large to be copied, which has not been sent.
     pub(crate) fn send_in_turn<D: Serialize + ?Sized>(
         max_attachments: usize,
         connection: &engineio::Connection,
@@ -141,7 +141,12 @@ impl Encoded {
             header(text, b'2', namespace, None);
             let attachments = args::write(text, Some(name), data, None).map_err(|error| Err(error.into()))?;
             if attachments.is_empty() {
-                return Ok(());
+                return Ok(attachments);
+            }
+            let copied = attachments.iter().map(Bytes::len).sum::<usize>() <= COPIED;
+            if copied && attachments.len() <= max_attachments {
+                announce(text, start, attachments.len());
+                return Ok(attachments);
             }
             Err(Self::with_attachments(&mut text.split_off(start), attachments, max_attachments))
         })?;
@@ -239,13 +244,7 @@ impl Encoded {
         if attachments.is_empty() {
             return Ok(Self::plain(text));
         }
-        text[0] += 3;
-        // The number of attachments stands behind the first character, and is known last.
-        let end = text.len();
-        text.extend_from_slice(itoa::Buffer::new().format(attachments.len()).as_bytes());
-        text.push(b'-');
-        let moved = text.len() - end;
-        text[1..].rotate_right(moved);
+        announce(text, 0, attachments.len());
         Ok(Self { rest: attachments.into_iter().map(Message::Binary).collect(), ..Self::plain(text) })
     }
 
@@ -287,6 +286,17 @@ impl Lent<'_> {
 fn outgoing(message: Message, compress: bool) -> Outgoing {
     let outgoing = Outgoing::from(message);
     if compress { outgoing } else { outgoing.uncompressed() }
+}
+
+/// Makes the packet that begins at `start` one with attachments. Their number stands behind the first character, and is
+/// known last.
+fn announce(text: &mut Vec<u8>, start: usize, attachments: usize) {
+    text[start] += 3;
+    let end = text.len();
+    text.extend_from_slice(itoa::Buffer::new().format(attachments).as_bytes());
+    text.push(b'-');
+    let moved = text.len() - end;
+    text[start + 1..].rotate_right(moved);
 }
 
 #[inline]

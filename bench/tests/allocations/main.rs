@@ -41,27 +41,27 @@ const fn case(name: &'static str, work: Work, steps: u32, allocations_per_step: 
 /// Of the two of an echo, one is the `String` that the handler takes, and one the future that it is. An acknowledgement has
 /// a text of its own besides, and a place where it waits for what surrounds the handler.
 const PLAIN: &[Case] = &[
-    case("echo 64 B", Work::Echo(64), 100, 2.0),
-    case("echo 4 KiB", Work::Echo(4096), 100, 2.0),
-    case("16 echoes at once", Work::Pipelined(16), 100, 32.0),
-    case("ack", Work::Ack, 100, 4.0),
+    case("echo 64 B", Work::Echo(64), 100, 1.0),
+    case("echo 4 KiB", Work::Echo(4096), 100, 1.0),
+    case("16 echoes at once", Work::Pipelined(16), 100, 16.0),
+    case("ack", Work::Ack, 100, 3.0),
     // The attachment is copied from the frame, for the handler and for the way back.
-    case("binary 1 KiB", Work::Binary(1024), 100, 10.0),
+    case("binary 1 KiB", Work::Binary(1024), 100, 7.0),
     // What is to be answered waits in a place of its own.
     case("WebSocket ping", Work::Ping, 100, 1.0),
-    case("event without handler, and a ping", Work::Unhandled, 100, 2.0),
+    case("event without handler, and a ping", Work::Unhandled, 100, 1.0),
     // Among them the list of those who receive it.
-    case("broadcast to 100", Work::Broadcast(100), 50, 5.0),
-    case("broadcast to 1,000", Work::Broadcast(1000), 25, 5.0),
-    case("room of 100", Work::Room(100), 50, 7.0),
+    case("broadcast to 100", Work::Broadcast(100), 50, 4.0),
+    case("broadcast to 1,000", Work::Broadcast(1000), 25, 4.0),
+    case("room of 100", Work::Room(100), 50, 6.0),
     // So many as the date in a response is made anew with every second, by two allocations.
-    case("polling echo", Work::Polling, 400, 12.0),
+    case("polling echo", Work::Polling, 400, 11.0),
     // So many as there is a table of connections for each of 32 shards, and each has to be met once.
-    case("connect and leave", Work::Connect, 400, 31.0),
+    case("connect and leave", Work::Connect, 400, 28.0),
 ];
 
 const OTHERS: &[(Flavor, Case)] = &[
-    (Flavor::Sessions, case("echo 64 B in a session", Work::Echo(64), 100, 2.0)),
+    (Flavor::Sessions, case("echo 64 B in a session", Work::Echo(64), 100, 1.0)),
     (Flavor::Heartbeats, case("heartbeat", Work::Heartbeat, 50, 0.0)),
 ];
 

@@ -185,7 +185,7 @@ impl Connection {
     }
 
     /// Has `write` append a text message to what leaves at the end of the connection's own turn, so that the text is
-    /// not copied again. `None`, and no call, where that cannot be: outside of what the
+    /// not copied again; the binary messages that it returns are copied behind the text. `None`, and no call, where that cannot be: outside of what the
     /// [`Handler`](crate::Handler) does with a message, on a transport that is not a WebSocket on TCP, or behind
     /// messages that are queued. Nothing is sent if `write` fails.
     ///
@@ -196,7 +196,7 @@ impl Connection {
     /// What `write` returns.
     pub fn write_in_turn<E>(
         &self,
-        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<Vec<Bytes>, E>,
     ) -> Option<Result<(), E>> {
         if !self.shared.is_clear() {
             return None;

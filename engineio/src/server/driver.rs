@@ -25,7 +25,7 @@ use crate::{
         Handler, TaskGuard,
         connection::{Phase, PollAnswer, PostAnswer, Request, Shared, give_back},
         direct::{Direct, Returned},
-        stream::{keep_write_buffer, take_write_buffer},
+        stream::{keep_frames, take_frames},
         turn,
         websocket::{BATCH, Ended, WebSocket},
     },
@@ -146,10 +146,10 @@ impl<H: Handler> Future for Driver<H> {
                 }
                 *this.timer_set = true;
             }
-            let mut frames = take_write_buffer();
+            let mut frames = take_frames();
             core.receive(&mut budget, &mut frames, cx);
             core.send(&mut frames, cx);
-            keep_write_buffer(frames);
+            keep_frames(frames);
             if let Some(reason) = core.state.closed() {
                 core.finish(reason, cx);
                 continue;

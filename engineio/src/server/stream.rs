@@ -146,6 +146,7 @@ const KEPT_BUFFER: usize = 256 << 10;
 thread_local! {
     static READ: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
     static WRITE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static FRAMES: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// Lends the thread's read buffer. Handlers run inside, so it is taken out: should one of them read too, it gets a
@@ -164,22 +165,29 @@ fn with_read_buffer<R>(f: impl FnOnce(&mut [u8]) -> R) -> R {
 
 /// Lends the thread's write buffer, empty.
 pub(crate) fn with_write_buffer<R>(f: impl FnOnce(&mut Vec<u8>) -> R) -> R {
-    let mut buffer = take_write_buffer();
-    let result = f(&mut buffer);
-    keep_write_buffer(buffer);
-    result
+    WRITE.with(|cell| {
+        let mut buffer = cell.take();
+        buffer.clear();
+        let result = f(&mut buffer);
+        keep(cell, buffer);
+        result
+    })
 }
 
-/// Takes the thread's write buffer, empty; whoever needs one meanwhile makes another.
-pub(crate) fn take_write_buffer() -> Vec<u8> {
-    let mut buffer = WRITE.take();
-    buffer.clear();
-    buffer
+/// Takes the thread's buffer for the frames of a turn, empty. It is not the write buffer, which handlers use, too.
+pub(crate) fn take_frames() -> Vec<u8> {
+    let mut frames = FRAMES.take();
+    frames.clear();
+    frames
 }
 
-/// Leaves a write buffer to the thread.
-pub(crate) fn keep_write_buffer(buffer: Vec<u8>) {
+/// Leaves such a buffer to the next turn.
+pub(crate) fn keep_frames(frames: Vec<u8>) {
+    FRAMES.with(|cell| keep(cell, frames));
+}
+
+fn keep(cell: &Cell<Vec<u8>>, buffer: Vec<u8>) {
     if buffer.capacity() <= KEPT_BUFFER {
-        WRITE.set(buffer);
+        cell.set(buffer);
     }
 }

@@ -7,7 +7,9 @@
 
 use std::{cell::RefCell, ptr};
 
-use super::connection::Shared;
+use bytes::Bytes;
+
+use super::{connection::Shared, websocket::push_binary};
 use crate::websocket::{LONGEST_HEADER, Opcode, SHORTEST_HEADER, encode_header};
 
 /// The turn that a thread is in.
@@ -68,20 +70,24 @@ pub(super) fn add(to: &Shared, push: impl FnOnce(&mut Vec<u8>)) -> bool {
     })
 }
 
-/// Has a text message written by who knows only then how long it is.
+/// Has a text message written by who knows only then how long it is, and which binary ones follow it.
 pub(super) fn add_written<E>(
     to: &Shared,
-    write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    write: impl FnOnce(&mut Vec<u8>) -> Result<Vec<Bytes>, E>,
 ) -> Option<Result<(), E>> {
     TURN.with(|turn| {
         let mut turn = turn.try_borrow_mut().ok().filter(|turn| turn.takes(to))?;
         let Turn { frames, header, .. } = &mut *turn;
         let frame = Unfinished::begin(frames, *header);
-        let written = write(frame.frames);
-        if written.is_ok() {
-            *header = frame.finish();
+        let following = match write(frame.frames) {
+            Ok(following) => following,
+            Err(error) => return Some(Err(error)),
+        };
+        *header = frame.finish();
+        for bytes in following {
+            push_binary(&mut turn.frames, &bytes);
         }
-        Some(written)
+        Some(Ok(()))
     })
 }
 

@@ -359,11 +359,13 @@ pub(crate) fn push_text(frames: &mut Vec<u8>, text: &str) {
 pub(crate) fn push_message(frames: &mut Vec<u8>, message: &Message) {
     match message {
         Message::Text(text) => push_text(frames, text),
-        Message::Binary(bytes) => {
-            encode_header(Opcode::Binary, bytes.len()).append_to(frames);
-            frames.extend_from_slice(bytes);
-        }
+        Message::Binary(bytes) => push_binary(frames, bytes),
     }
+}
+
+pub(crate) fn push_binary(frames: &mut Vec<u8>, bytes: &[u8]) {
+    encode_header(Opcode::Binary, bytes.len()).append_to(frames);
+    frames.extend_from_slice(bytes);
 }
 
 /// Appends a packet as a frame; returns the payload instead if it is large enough to be sent without a copy.
