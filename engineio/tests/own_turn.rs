@@ -76,6 +76,10 @@ impl Handler for Obedient {
                     };
                     assert_eq!(connection.write_in_turn(write), Some(Ok(())));
                 }
+                'v' => {
+                    let is_first = number == 0;
+                    assert_eq!(connection.send_volatile_all([text.into()]), is_first, "{orders}");
+                }
                 'x' => {
                     let failed = connection.write_in_turn(|frames| {
                         frames.extend_from_slice(b"half of it");
@@ -197,6 +201,17 @@ async fn attachments_follow_their_text() {
     }
     let expected = [(TEXT, "4w0"), (TEXT, "4a1"), (BINARY, "first"), (BINARY, "second"), (TEXT, "4w2")];
     assert_eq!(frames, expected.map(|(opcode, payload)| (opcode, payload.to_owned())));
+}
+
+#[tokio::test]
+async fn what_is_volatile_leaves_alone_or_not_at_all() {
+    let (_server, address) = start(Config::default()).await;
+    let mut client = connect(address).await;
+    for orders in ["v", "vw", "wv", "cv", "ev"] {
+        client.send(masked(TEXT, format!("4{orders}").as_bytes())).await;
+        let sent = if orders.starts_with('v') { orders } else { &orders[..1] };
+        received(&mut client, sent).await;
+    }
 }
 
 /// Data may send other messages while it is being written.

@@ -265,7 +265,7 @@ impl Connection {
     /// Sends messages only if they can leave at once; returns whether they do. For what is worthless later.
     pub fn send_volatile_all(&self, messages: impl IntoIterator<Item = Outgoing>) -> bool {
         let pushed = self.shared.push(|inlet| {
-            if !inlet.writable || !inlet.outbox.is_empty() {
+            if !inlet.writable || !inlet.outbox.is_empty() || turn::has_frames(&self.shared) {
                 return Err(SendError::Full);
             }
             inlet.outbox.push_all(messages)

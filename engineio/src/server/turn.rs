@@ -70,6 +70,12 @@ pub(super) fn add(to: &Shared, push: impl FnOnce(&mut Vec<u8>)) -> bool {
     })
 }
 
+/// Whether frames of this connection wait for the end of the turn.
+pub(super) fn has_frames(of: &Shared) -> bool {
+    // A text that is being written is one.
+    TURN.with(|turn| turn.try_borrow().map_or(true, |turn| ptr::eq(turn.of, of) && !turn.frames.is_empty()))
+}
+
 /// Has a text message written by who knows only then how long it is, and which binary ones follow it.
 pub(super) fn add_written<E>(
     to: &Shared,
