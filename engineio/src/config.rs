@@ -178,7 +178,8 @@ impl Config {
     }
 
     /// Bytes that may wait for a peer that takes less than it is sent; 2 MiB by default, twice the largest message
-    /// that a peer may send. At this mark `try_send` fails, `send` waits, and nothing more is read from the peer.
+    /// that a peer may send. At this mark `try_send` fails, `send` waits, and nothing more is read from the peer. What is
+    /// just being written is not counted: as much again at most, and never more than 64 KiB and a message.
     #[must_use]
     pub fn max_outbox_bytes(mut self, bytes: usize) -> Self {
         self.max_outbox_bytes = bytes;

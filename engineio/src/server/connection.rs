@@ -190,7 +190,20 @@ impl Connection {
     /// messages that are queued. Nothing is sent if `write` fails.
     ///
     /// What is there already belongs to other messages, and stays. What is appended must be UTF-8, which only debug
-    /// builds check: this is for encoders, who know.
+    /// builds check: this is for encoders, who know. RFC 6455 section 5.6.
+    ///
+    /// ```
+    /// # fn answer(connection: &engineio::Connection, value: &u64) -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::io::Write as _;
+    ///
+    /// let written = connection.write_in_turn(|frames| write!(frames, "value {value}").map(|()| Vec::new()));
+    /// match written {
+    ///     Some(written) => written?,
+    ///     None => connection.try_send(format!("value {value}"))?,
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// What `write` returns.
@@ -327,7 +340,8 @@ impl Connection {
     }
 
     /// Has [`Handler::on_notice`](crate::Handler::on_notice) called in the connection's own task, as long as the
-    /// connection has not ended. Of several notices that come before that, only the greatest is heard.
+    /// connection has not ended. Of several notices that come before that, only the greatest is heard. What they mean
+    /// is between the program and its handler.
     pub fn notify_handler(&self, notice: NonZeroU8) {
         self.shared.notice.fetch_max(notice.get(), Ordering::Release);
         // Whoever is about to sleep looks for notices under the lock.
