@@ -185,9 +185,10 @@ impl Connection {
     }
 
     /// Has `write` append a text message to what leaves at the end of the connection's own turn, so that the text is
-    /// not copied again; the binary messages that it returns are copied behind the text. `None`, and no call, where that cannot be: outside of what the
-    /// [`Handler`](crate::Handler) does with a message, on a transport that is not a WebSocket on TCP, or behind
-    /// messages that are queued. Nothing is sent if `write` fails.
+    /// not copied again; the binary messages that it returns are copied behind the text. Nothing is sent if it fails.
+    ///
+    /// `None`, and no call, where that cannot be: outside of what the [`Handler`](crate::Handler) does with a message,
+    /// on a transport that is not a WebSocket on TCP, or behind messages that are queued.
     ///
     /// What is there already belongs to other messages, and stays. What is appended must be UTF-8, which only debug
     /// builds check: this is for encoders, who know. RFC 6455 section 5.6.
