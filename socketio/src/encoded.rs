@@ -126,12 +126,12 @@ impl Encoded {
 
     /// Writes an event that nobody acknowledges where it leaves from; `None` if it cannot be, and `Ok` with an event
     /// whose attachments are too large to be copied, which has not been sent.
-    pub(crate) fn send_in_turn<D: Serialize + ?Sized>(
+    pub(crate) fn send_in_turn(
         max_attachments: usize,
         connection: &engineio::Connection,
         namespace: &str,
         name: &str,
-        data: &D,
+        write: &WriteArguments<'_>,
     ) -> Option<Result<Option<Self>, EncodeError>> {
         let written = connection.write_in_turn(|text| {
             if is_reserved(name) {
@@ -139,7 +139,7 @@ impl Encoded {
             }
             let start = text.len();
             header(text, b'2', namespace, None);
-            let attachments = args::write(text, Some(name), data, None).map_err(|error| Err(error.into()))?;
+            let attachments = write(text).map_err(|error| Err(error.into()))?;
             if attachments.is_empty() {
                 return Ok(attachments);
             }
@@ -157,11 +157,11 @@ impl Encoded {
     }
 
     /// Lends an event that nobody acknowledges as it has been written, for who only copies it.
-    pub(crate) fn lend_event<D: Serialize + ?Sized, R, E: From<EncodeError>>(
+    pub(crate) fn lend_event<R, E: From<EncodeError>>(
         max_attachments: usize,
         namespace: &str,
         name: &str,
-        data: &D,
+        write: &WriteArguments<'_>,
         take: impl FnOnce(Lent<'_>) -> Result<R, E>,
     ) -> Result<R, E> {
         if is_reserved(name) {
@@ -169,7 +169,7 @@ impl Encoded {
         }
         with_scratch(2 * COPIED, move |text| {
             header(text, b'2', namespace, None);
-            let attachments = args::write(text, Some(name), data, None).map_err(EncodeError::Data)?;
+            let attachments = write(text).map_err(EncodeError::Data)?;
             take(if attachments.is_empty() {
                 Lent::Text(text)
             } else {
@@ -258,6 +258,10 @@ impl Encoded {
         Self { first: first.into(), rest: Vec::new(), compress: true }
     }
 }
+
+/// Appends the array of an event's name and arguments, and returns their attachments. What is behind it need not be
+/// compiled for each type of data.
+pub(crate) type WriteArguments<'a> = dyn Fn(&mut Vec<u8>) -> serde_json::Result<Vec<Bytes>> + 'a;
 
 /// A packet that may still lie where it has been written.
 pub(crate) enum Lent<'a> {

@@ -3,7 +3,7 @@
 use crate::{
     args::Arguments,
     decoder::{Decoder, DecoderError, DecoderLimits},
-    encoded::{EncodeError, Encoded, Lent},
+    encoded::{EncodeError, Encoded},
     event::is_reserved,
     packet::{AckId, Content, Outline, Packet, PacketError},
 };
@@ -109,35 +109,11 @@ impl Format {
         }
     }
 
-    /// Writes an event where it leaves from, if that can be; see [`Encoded::send_in_turn`].
-    pub(crate) fn send_in_turn<D: Serialize + ?Sized>(
-        &self,
-        connection: &engineio::Connection,
-        namespace: &str,
-        name: &str,
-        data: &D,
-    ) -> Option<Result<Option<Encoded>, EncodeError>> {
+    /// How many attachments a packet may have, if it is written as the default parser does it.
+    pub(crate) fn max_attachments(&self) -> Option<usize> {
         match self {
-            Self::Default { max_attachments } => {
-                Encoded::send_in_turn(*max_attachments, connection, namespace, name, data)
-            }
+            Self::Default { max_attachments } => Some(*max_attachments),
             Self::Other(_) => None,
-        }
-    }
-
-    /// An event, lent as it has been written, for who only copies it.
-    pub(crate) fn lend_event<D: Serialize + ?Sized, R, E: From<EncodeError>>(
-        &self,
-        namespace: &str,
-        name: &str,
-        data: &D,
-        take: impl FnOnce(Lent<'_>) -> Result<R, E>,
-    ) -> Result<R, E> {
-        match self {
-            Self::Default { max_attachments } => {
-                Encoded::lend_event(*max_attachments, namespace, name, data, take)
-            }
-            Self::Other(_) => take(Lent::Packet(self.event(namespace, None, name, data, None)?)),
         }
     }
 

@@ -3,7 +3,8 @@
 use super::{acks::AckWaiter, rooms::Target, socket::Socket};
 use crate::{
     adapter::{Emission, Encode, Flags},
-    encoded::Lent,
+    args,
+    encoded::{Lent, WriteArguments},
     error::{AckError, SendError},
     event::{EventName, OutgoingEvent},
     packet::{AckId, Encoded},
@@ -111,14 +112,20 @@ impl<'a> Emitter<'a> {
         }
         let format = &live.common.format;
         let is_plain = self.flags == Flags::default() && live.blueprint.on_any_outgoing.is_empty();
-        if !is_plain {
-            return Ok(self.send(format.event(&live.path, None, name, data, None)?)?);
+        match format.max_attachments().filter(|_| is_plain) {
+            Some(most) => self.emit_plain(most, name, &|text| args::write(text, Some(name), data, None)),
+            None => Ok(self.send(format.event(&live.path, None, name, data, None)?)?),
         }
-        match format.send_in_turn(self.socket.connection(), &live.path, name, data) {
+    }
+
+    /// Sends an event that nobody but its receiver sees, with so many attachments at most.
+    fn emit_plain(self, most: usize, name: &str, write: &WriteArguments<'_>) -> Result<(), SendError> {
+        let (connection, namespace) = (self.socket.connection(), self.socket.namespace());
+        match Encoded::send_in_turn(most, connection, namespace, name, write) {
             Some(Ok(None)) => Ok(()),
             Some(Ok(Some(packet))) => Ok(self.send(packet)?),
             Some(Err(error)) => Err(error.into()),
-            None => format.lend_event(&live.path, name, data, |packet| Ok(self.send_lent(packet)?)),
+            None => Encoded::lend_event(most, namespace, name, write, |packet| Ok(self.send_lent(packet)?)),
         }
     }
 
