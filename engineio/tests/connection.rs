@@ -348,23 +348,34 @@ impl Handler for Silent {
 /// Has clients told of notices.
 struct Tellers;
 
-struct Teller(Connection);
+struct Teller {
+    connection: Connection,
+    /// To notice something when all is sent, with which a turn ends.
+    notices: bool,
+}
 
 impl Application for Tellers {
     type Handler = Teller;
 
     fn accept(&self, connection: Connection) -> Teller {
-        Teller(connection)
+        Teller { connection, notices: false }
     }
 }
 
 impl Handler for Teller {
     fn on_message(&mut self, message: Message, _: &mut Context<'_>) {
-        self.0.try_send(message).unwrap();
+        self.notices = message == "late".into();
+        self.connection.try_send(message).unwrap();
+    }
+
+    fn on_drain(&mut self, _: &mut Context<'_>) {
+        if std::mem::take(&mut self.notices) {
+            self.connection.notify_handler(NonZeroU8::MIN);
+        }
     }
 
     fn on_notice(&mut self, notice: NonZeroU8, _: &mut Context<'_>) {
-        self.0.try_send(format!("notice {notice}")).unwrap();
+        self.connection.try_send(format!("notice {notice}")).unwrap();
     }
 
     fn on_close(&mut self, _: CloseReason, _: &mut Context<'_>) {}
@@ -418,6 +429,9 @@ async fn a_handler_hears_the_greatest_notice_before_the_next_message() {
     client.send(masked(TEXT, b"4second")).await;
     notify(1);
     assert_eq!([client.text().await, client.text().await], ["4notice 1", "4second"]);
+    // Nobody wakes a driver that is awake, which must not fall asleep over it.
+    client.send(masked(TEXT, b"4late")).await;
+    assert_eq!([client.text().await, client.text().await], ["4late", "4notice 1"]);
 }
 
 #[tokio::test(start_paused = true)]

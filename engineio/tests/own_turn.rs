@@ -117,8 +117,8 @@ impl Handler for Obedient {
     fn on_close(&mut self, _: CloseReason, _: &mut Context<'_>) {}
 }
 
-async fn start(config: Config) -> (Server, std::net::SocketAddr) {
-    let server = Server::builder().config(config).build(Obeys);
+async fn start(config: Config, application: impl Application) -> (Server, std::net::SocketAddr) {
+    let server = Server::builder().config(config).build(application);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let serving = server.clone();
@@ -150,7 +150,7 @@ async fn received(client: &mut Client, orders: &str) {
 
 #[tokio::test]
 async fn all_that_is_sent_in_a_turn_keeps_its_order() {
-    let (_server, address) = start(Config::default()).await;
+    let (_server, address) = start(Config::default(), Obeys).await;
     let mut client = connect(address).await;
     for orders in [
         "W", "cmfbW", "c", "m", "f", "b", "w", "q", "e", "cmfbwqe", "wec", "ewm", "qw", "qcf", "wLw", "cLm",
@@ -171,7 +171,7 @@ async fn all_that_is_sent_in_a_turn_keeps_its_order() {
 
 #[tokio::test]
 async fn headers_are_those_of_the_length_whatever_came_before() {
-    let (_server, address) = start(Config::default()).await;
+    let (_server, address) = start(Config::default(), Obeys).await;
     let mut client = connect(address).await;
     for orders in ["wlw", "llw", "wwl", "lww"] {
         client.send(masked(TEXT, format!("4{orders}").as_bytes())).await;
@@ -181,7 +181,7 @@ async fn headers_are_those_of_the_length_whatever_came_before() {
 
 #[tokio::test]
 async fn a_text_that_fails_or_panics_halfway_is_taken_back() {
-    let (_server, address) = start(Config::default()).await;
+    let (_server, address) = start(Config::default(), Obeys).await;
     let mut client = connect(address).await;
     for orders in ["wxw", "xc", "wpw", "pm", "wxpxpb"] {
         client.send(masked(TEXT, format!("4{orders}").as_bytes())).await;
@@ -191,7 +191,7 @@ async fn a_text_that_fails_or_panics_halfway_is_taken_back() {
 
 #[tokio::test]
 async fn attachments_follow_their_text() {
-    let (_server, address) = start(Config::default()).await;
+    let (_server, address) = start(Config::default(), Obeys).await;
     let mut client = connect(address).await;
     client.send(masked(TEXT, b"4waw")).await;
     let mut frames = Vec::new();
@@ -205,7 +205,7 @@ async fn attachments_follow_their_text() {
 
 #[tokio::test]
 async fn what_is_volatile_leaves_alone_or_not_at_all() {
-    let (_server, address) = start(Config::default()).await;
+    let (_server, address) = start(Config::default(), Obeys).await;
     let mut client = connect(address).await;
     for orders in ["v", "vw", "wv", "cv", "ev"] {
         client.send(masked(TEXT, format!("4{orders}").as_bytes())).await;
@@ -217,7 +217,7 @@ async fn what_is_volatile_leaves_alone_or_not_at_all() {
 /// Data may send other messages while it is being written.
 #[tokio::test]
 async fn what_is_sent_while_a_text_is_written_is_another_message() {
-    let (_server, address) = start(Config::default()).await;
+    let (_server, address) = start(Config::default(), Obeys).await;
     let mut client = connect(address).await;
     client.send(masked(TEXT, b"4wnw")).await;
     let texts = [client.text().await, client.text().await, client.text().await, client.text().await];
@@ -226,7 +226,7 @@ async fn what_is_sent_while_a_text_is_written_is_another_message() {
 
 #[tokio::test]
 async fn what_was_sent_before_a_close_arrives_and_nothing_after_it() {
-    let (_server, address) = start(Config::default()).await;
+    let (_server, address) = start(Config::default(), Obeys).await;
     let mut client = connect(address).await;
     client.send(masked(TEXT, b"4wco")).await;
     received(&mut client, "wco").await;
@@ -236,7 +236,7 @@ async fn what_was_sent_before_a_close_arrives_and_nothing_after_it() {
 /// What was sent in the turn that ends it leaves before the farewell.
 #[tokio::test]
 async fn a_peer_that_breaks_the_protocol_is_answered_first() {
-    let (_server, address) = start(Config::default()).await;
+    let (_server, address) = start(Config::default(), Obeys).await;
     let mut client = connect(address).await;
     // A frame that is not masked.
     let frames = [masked(TEXT, b"4wc"), vec![0x81, 0x01, b'4']].concat();
@@ -248,7 +248,7 @@ async fn a_peer_that_breaks_the_protocol_is_answered_first() {
 /// Its memory may be that of another connection a moment later.
 #[tokio::test]
 async fn after_a_panic_nobody_is_in_that_turn() {
-    let (server, address) = start(Config::default()).await;
+    let (server, address) = start(Config::default(), Obeys).await;
     for _ in 0..20 {
         let mut client = connect(address).await;
         client.send(masked(TEXT, b"4wc!")).await;
@@ -283,10 +283,7 @@ async fn the_outbox_is_bounded_all_the_same() {
 
         fn on_close(&mut self, _: CloseReason, _: &mut Context<'_>) {}
     }
-    let server = Server::builder().config(Config::default().max_outbox_bytes(10_000)).build(Floods);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { server.serve(listener).await.unwrap() });
+    let (_server, address) = start(Config::default().max_outbox_bytes(10_000), Floods).await;
     let mut client = connect(address).await;
     for _ in 0..3 {
         client.send(masked(TEXT, b"4flood")).await;
