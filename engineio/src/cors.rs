@@ -131,7 +131,7 @@ impl Cors {
 
     /// Returns the whole answer to an OPTIONS request; `None` for other methods and if preflights go on.
     pub fn preflight(&self, head: &RequestHead) -> Option<(StatusCode, HeaderMap)> {
-        if head.method() != "OPTIONS" || self.preflight_continue {
+        if !head.has_method("OPTIONS") || self.preflight_continue {
             return None;
         }
         let mut headers = HeaderMap::new();
@@ -151,7 +151,7 @@ impl Cors {
         if self.credentials {
             headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
         }
-        if head.method() == "OPTIONS" {
+        if head.has_method("OPTIONS") {
             headers.insert(ACCESS_CONTROL_ALLOW_METHODS, self.methods.clone());
             if self.allowed_headers.is_none() {
                 vary(headers, "Access-Control-Request-Headers");

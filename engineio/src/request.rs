@@ -108,10 +108,10 @@ pub fn verify<C>(
     transports: &[Transport],
     find: impl FnOnce(&str) -> Option<(C, Transport)>,
 ) -> Result<Intent<C>, Rejection> {
-    let query = Query::parse(head.query());
+    let query = Query::parse(head.query_bytes());
     let transport = match query.transport.as_deref() {
-        Some("polling") => Transport::Polling,
-        Some("websocket") => Transport::WebSocket,
+        Some(b"polling") => Transport::Polling,
+        Some(b"websocket") => Transport::WebSocket,
         _ => return Err(Rejection::TransportUnknown),
     };
     if !transports.contains(&transport) {
@@ -121,18 +121,21 @@ pub fn verify<C>(
         return Err(Rejection::BadRequest(BadRequest::InvalidOrigin));
     }
     if let Some(sid) = query.sid.filter(|sid| !sid.is_empty()) {
-        let (connection, current) = find(&sid).ok_or(Rejection::SidUnknown)?;
+        let found = str::from_utf8(&sid).ok().and_then(find);
+        let (connection, current) = found.ok_or(Rejection::SidUnknown)?;
         return match (upgrade, transport, current) {
             (true, Transport::WebSocket, Transport::Polling) => Ok(Intent::Upgrade(connection)),
-            (false, Transport::Polling, Transport::Polling) => Ok(match head.method() {
-                "GET" => Intent::Poll(connection),
-                "POST" => Intent::Post(connection),
-                _ => Intent::WrongMethod,
+            (false, Transport::Polling, Transport::Polling) => Ok(if head.has_method("GET") {
+                Intent::Poll(connection)
+            } else if head.has_method("POST") {
+                Intent::Post(connection)
+            } else {
+                Intent::WrongMethod
             }),
             _ => Err(Rejection::BadRequest(BadRequest::TransportMismatch)),
         };
     }
-    if head.method() != "GET" {
+    if !head.has_method("GET") {
         return Err(Rejection::BadHandshakeMethod);
     }
     if upgrade != (transport == Transport::WebSocket) {
@@ -140,7 +143,7 @@ pub fn verify<C>(
     }
     match query.revision.as_deref() {
         // A server for revision 3 would branch here.
-        Some("4") => Ok(Intent::Open(transport)),
+        Some(b"4") => Ok(Intent::Open(transport)),
         _ => Err(Rejection::UnsupportedProtocol),
     }
 }
@@ -148,27 +151,32 @@ pub fn verify<C>(
 /// The parameters that matter here. The last of a name counts, as in the official server.
 #[derive(Default)]
 struct Query<'a> {
-    transport: Option<Cow<'a, str>>,
-    sid: Option<Cow<'a, str>>,
-    revision: Option<Cow<'a, str>>,
+    transport: Option<Cow<'a, [u8]>>,
+    sid: Option<Cow<'a, [u8]>>,
+    revision: Option<Cow<'a, [u8]>>,
 }
 
 impl<'a> Query<'a> {
-    fn parse(query: &'a str) -> Self {
+    fn parse(query: &'a [u8]) -> Self {
         let mut parsed = Self::default();
-        for pair in query.split('&') {
-            let (name, value) = match pair.bytes().position(|byte| byte == b'=') {
-                Some(at) => (&pair[..at], &pair[at + 1..]),
-                None => (pair, ""),
+        for pair in query.split(|&byte| byte == b'&') {
+            let (slot, rest) = if let Some(rest) = pair.strip_prefix(b"transport") {
+                (&mut parsed.transport, rest)
+            } else if let Some(rest) = pair.strip_prefix(b"sid") {
+                (&mut parsed.sid, rest)
+            } else if let Some(rest) = pair.strip_prefix(b"EIO") {
+                (&mut parsed.revision, rest)
+            } else {
+                continue;
             };
-            let slot = match name {
-                "transport" => &mut parsed.transport,
-                "sid" => &mut parsed.sid,
-                "EIO" => &mut parsed.revision,
+            let value = match rest {
+                [] => rest,
+                [b'=', value @ ..] => value,
+                // Another name, which only begins so.
                 _ => continue,
             };
-            *slot = Some(if value.bytes().any(|byte| byte == b'%') {
-                percent_encoding::percent_decode_str(value).decode_utf8_lossy()
+            *slot = Some(if value.contains(&b'%') {
+                percent_encoding::percent_decode(value).into()
             } else {
                 value.into()
             });

@@ -83,6 +83,7 @@ impl BodyDecoder {
     pub fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Bytes>, BodyError> {
         loop {
             match &mut self.state {
+                State::Length { remaining: 0 } if self.collected.is_empty() => return Ok(Some(Bytes::new())),
                 State::Length { remaining } if self.collected.is_empty() && input.len() >= *remaining => {
                     return Ok(Some(input.split_to(*remaining).freeze()));
                 }

@@ -20,52 +20,89 @@ pub struct Framing {
 impl Framing {
     pub(super) fn of(head: &RequestHead) -> Result<Self, HeadError> {
         let modern = head.version() == Version::HTTP_11;
-        let mut hosts = head.header_values("host");
-        match (hosts.next(), hosts.next()) {
-            (None, _) if modern => return Err(HeadError::Host),
-            (Some(host), None) if !host.iter().all(|byte| is_host(*byte)) => return Err(HeadError::Host),
-            (_, Some(_)) => return Err(HeadError::Host),
+        let (mut host, mut expectation) = (Field::default(), Field::default());
+        let (mut coding, mut length) = (Field::default(), Field::default());
+        let (mut close, mut keep_alive, mut upgrade, mut protocol) = (false, modern, false, false);
+        for (name, value) in head.header_bytes() {
+            let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
+            // Most names are told apart by their length.
+            match name.len() {
+                4 if is(b"host") => host.add(value),
+                6 if is(b"expect") => expectation.add(value),
+                7 if is(b"upgrade") => protocol = true,
+                10 if is(b"connection") => {
+                    for option in value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
+                        close |= option.eq_ignore_ascii_case(b"close");
+                        keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                        upgrade |= option.eq_ignore_ascii_case(b"upgrade");
+                    }
+                }
+                14 if is(b"content-length") => length.add(value),
+                17 if is(b"transfer-encoding") => coding.add(value),
+                _ => {}
+            }
+        }
+        match host {
+            Field { value: None, .. } if modern => return Err(HeadError::Host),
+            Field { repeated: true, .. } => return Err(HeadError::Host),
+            Field { value: Some(host), .. } if !host.iter().all(|byte| IS_HOST[usize::from(*byte)]) => {
+                return Err(HeadError::Host);
+            }
             _ => {}
         }
-        let expectation = head.header_values("expect").next();
-        if expectation.is_some_and(|value| !value.eq_ignore_ascii_case(b"100-continue")) {
+        if expectation.value.is_some_and(|value| !value.eq_ignore_ascii_case(b"100-continue")) {
             return Err(HeadError::Expectation);
         }
-        let (mut close, mut keep_alive, mut upgrade) = (false, modern, false);
-        for option in head.header_items("connection") {
-            close |= option.eq_ignore_ascii_case(b"close");
-            keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
-            upgrade |= option.eq_ignore_ascii_case(b"upgrade");
-        }
         Ok(Self {
-            body: body_length(head)?,
-            expect_continue: modern && expectation.is_some(),
+            body: body_length(&coding, &length, modern)?,
+            expect_continue: modern && expectation.value.is_some(),
             keep_alive: keep_alive && !close,
-            upgrade: upgrade && modern && head.header_values("upgrade").next().is_some(),
+            upgrade: upgrade && modern && protocol,
         })
     }
 }
 
-fn is_host(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=:[]".contains(&byte)
+/// What a head says under one name.
+#[derive(Default)]
+struct Field<'a> {
+    /// The first value.
+    value: Option<&'a [u8]>,
+    repeated: bool,
 }
 
+impl<'a> Field<'a> {
+    fn add(&mut self, value: &'a [u8]) {
+        self.repeated = self.value.is_some();
+        self.value.get_or_insert(value);
+    }
+}
+
+/// The characters of an authority without user information: RFC 3986 section 3.2.2 and 3.2.3.
+static IS_HOST: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] = byte.is_ascii_alphanumeric()
+            || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'%' | b'!' | b'$' | b'&' | b'\'' | b'(')
+            || matches!(byte, b')' | b'*' | b'+' | b';' | b'=' | b':' | b'[' | b']');
+        byte += 1;
+    }
+    table
+};
+
 /// Decides where the body ends, RFC 9112 section 6.3, refusing all that could be read in two ways.
-fn body_length(head: &RequestHead) -> Result<BodyLength, HeadError> {
-    let mut codings = head.header_values("transfer-encoding");
-    let mut lengths = head.header_values("content-length");
-    match (codings.next(), lengths.next()) {
+fn body_length(coding: &Field<'_>, length: &Field<'_>, modern: bool) -> Result<BodyLength, HeadError> {
+    match (coding.value, length.value) {
         (None, None) => Ok(BodyLength::None),
         (Some(_), Some(_)) => Err(HeadError::LengthConflict),
-        (Some(coding), None) => {
-            let chunked = coding.eq_ignore_ascii_case(b"chunked") && codings.next().is_none();
-            let allowed = chunked && head.version() == Version::HTTP_11;
-            if allowed { Ok(BodyLength::Chunked) } else { Err(HeadError::TransferEncoding) }
+        (Some(value), None) => {
+            let chunked = value.eq_ignore_ascii_case(b"chunked") && !coding.repeated;
+            if chunked && modern { Ok(BodyLength::Chunked) } else { Err(HeadError::TransferEncoding) }
         }
-        (None, Some(length)) => {
-            let digits = length.iter().all(u8::is_ascii_digit) && lengths.next().is_none();
+        (None, Some(value)) => {
+            let digits = value.iter().all(u8::is_ascii_digit) && !length.repeated;
             let number =
-                std::str::from_utf8(length).ok().filter(|_| digits).and_then(|text| text.parse().ok());
+                std::str::from_utf8(value).ok().filter(|_| digits).and_then(|text| text.parse().ok());
             number.map(BodyLength::Length).ok_or(HeadError::ContentLength)
         }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ::http::header::{AUTHORIZATION, COOKIE, HeaderName, HeaderValue, PROXY_AUTHORIZATION};
 use ::http::{HeaderMap, Method, Request, StatusCode, Uri, Version, request};
 use bytes::{Buf, Bytes, BytesMut};
-use memchr::{memchr, memchr_iter};
+use memchr::memchr;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
 use super::Framing;
@@ -55,6 +55,10 @@ impl RequestHead {
         self.text(self.target)
     }
 
+    pub(crate) fn has_method(&self, method: &str) -> bool {
+        self.bytes(self.method) == method.as_bytes()
+    }
+
     /// Returns the path of the target, still percent-encoded; `*` for `OPTIONS *`.
     pub fn path(&self) -> &str {
         match self.text(self.path) {
@@ -63,9 +67,20 @@ impl RequestHead {
         }
     }
 
+    pub(crate) fn has_path_prefix(&self, prefix: &str) -> bool {
+        match self.bytes(self.path) {
+            b"" => prefix == "/",
+            path => path.starts_with(prefix.as_bytes()),
+        }
+    }
+
     /// Returns the query of the target without its `?`, still percent-encoded; empty if there is none.
     pub fn query(&self) -> &str {
         self.text(self.query)
+    }
+
+    pub(crate) fn query_bytes(&self) -> &[u8] {
+        self.bytes(self.query)
     }
 
     /// Returns the version, HTTP/1.0 or HTTP/1.1.
@@ -80,12 +95,8 @@ impl RequestHead {
 
     /// Returns every value of a header in the order of the request; the name in any case.
     pub fn header_values<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        // Bytes are compared, as to see names as text takes a check of each.
-        let is_named = move |field: &Span| self.raw[field.range()].eq_ignore_ascii_case(name.as_bytes());
-        self.fields
-            .iter()
-            .filter(move |(field, _)| is_named(field))
-            .map(|(_, value)| &self.raw[value.range()])
+        let is_named = move |field: &[u8]| field.eq_ignore_ascii_case(name.as_bytes());
+        self.header_bytes().filter(move |(field, _)| is_named(field)).map(|(_, value)| value)
     }
 
     /// Returns the items of a header that is a comma-separated list, such as `Connection`, without white space around
@@ -96,7 +107,12 @@ impl RequestHead {
 
     /// Returns names as sent and values without surrounding whitespace, in the order of the request.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.fields.iter().map(|&(name, value)| (self.text(name), &self.raw[value.range()]))
+        self.fields.iter().map(|&(name, value)| (self.text(name), self.bytes(value)))
+    }
+
+    /// As [`headers`](Self::headers), but to see names as text takes a check of each.
+    pub(super) fn header_bytes(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.fields.iter().map(|&(name, value)| (self.bytes(name), self.bytes(value)))
     }
 
     /// Returns the decoded value of a query parameter. When it is given twice the last one wins, as in Node.js.
@@ -143,8 +159,12 @@ impl RequestHead {
         parts
     }
 
+    fn bytes(&self, span: Span) -> &[u8] {
+        &self.raw[span.range()]
+    }
+
     fn text(&self, span: Span) -> &str {
-        std::str::from_utf8(&self.raw[span.range()]).expect("the parser accepts ASCII only in these places")
+        std::str::from_utf8(self.bytes(span)).expect("the parser accepts ASCII only in these places")
     }
 }
 
@@ -258,26 +278,26 @@ pub fn parse(
     let max_bytes = limits.max_bytes.min(usize::from(u16::MAX));
     let arrived = &buffer[blank..];
     let window = &arrived[..arrived.len().min(max_bytes)];
-    let end = end_of_head(window)?;
+    if window.starts_with(b"\r\n") {
+        return Err(HeadError::RequestLine);
+    }
 
     let mut fields = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let fields = &mut fields[..limits.max_headers.min(MAX_HEADERS)];
     let mut parsed = httparse::Request::new(&mut []);
-    let status = parsed.parse_with_uninit_headers(&window[..end.unwrap_or(window.len())], fields)?;
-    check_request_line(window, limits)?;
-    let httparse::Status::Complete(length) = status else {
-        return match end {
-            Some(_) => Err(HeadError::RequestLine),
-            None if arrived.len() >= max_bytes => Err(HeadError::TooLong),
-            None => Ok(None),
-        };
+    let httparse::Status::Complete(length) = parsed.parse_with_uninit_headers(window, fields)? else {
+        check_line_ends(window)?;
+        check_request_line(window, limits)?;
+        return if arrived.len() < max_bytes { Ok(None) } else { Err(HeadError::TooLong) };
     };
+    check_line_ends(&window[..length])?;
 
-    let target = parsed.path.ok_or(HeadError::RequestLine)?;
+    let (method, target) = parsed.method.zip(parsed.path).ok_or(HeadError::RequestLine)?;
+    check_lengths(method.len(), target.len(), limits)?;
     let (path, query) = split_target(target).ok_or(HeadError::Target)?;
     let mut head = RequestHead {
         raw: Bytes::new(),
-        method: Span::of(parsed.method.ok_or(HeadError::RequestLine)?.as_bytes(), window),
+        method: Span::of(method.as_bytes(), window),
         target: Span::of(target.as_bytes(), window),
         path: Span::of(path.as_bytes(), window),
         query: Span::of(query.as_bytes(), window),
@@ -316,30 +336,29 @@ impl Span {
     }
 }
 
-/// Finds the end of the empty line that ends the head. httparse would take a bare LF for a line end.
-fn end_of_head(window: &[u8]) -> Result<Option<usize>, HeadError> {
-    let mut line = 0;
-    for newline in memchr_iter(b'\n', window) {
-        if newline == line || window[newline - 1] != b'\r' {
-            return Err(HeadError::LineEnd);
-        }
-        if newline == line + 1 {
-            return Ok(Some(newline + 1));
-        }
-        line = newline + 1;
-    }
-    Ok(None)
+/// httparse takes a bare LF for a line end.
+fn check_line_ends(window: &[u8]) -> Result<(), HeadError> {
+    let lines = window.iter().zip(window.get(1..).unwrap_or_default());
+    // To look at all of them is faster than to stop at the first.
+    let bare = lines.fold(window.starts_with(b"\n"), |bare, (before, byte)| {
+        bare | ((*byte == b'\n') & (*before != b'\r'))
+    });
+    if bare { Err(HeadError::LineEnd) } else { Ok(()) }
 }
 
 /// Applies the limits to a request line that may be incomplete.
 fn check_request_line(window: &[u8], limits: &HeadLimits) -> Result<(), HeadError> {
     let line = &window[..memchr(b'\r', window).unwrap_or(window.len())];
     let method = memchr(b' ', line).unwrap_or(line.len());
+    let target = line.get(method + 1..).unwrap_or_default();
+    check_lengths(method, memchr(b' ', target).unwrap_or(target.len()), limits)
+}
+
+fn check_lengths(method: usize, target: usize, limits: &HeadLimits) -> Result<(), HeadError> {
     if method > MAX_METHOD {
         return Err(HeadError::MethodTooLong);
     }
-    let target = line.get(method + 1..).unwrap_or_default();
-    if memchr(b' ', target).unwrap_or(target.len()) > limits.max_target {
+    if target > limits.max_target {
         return Err(HeadError::TargetTooLong);
     }
     Ok(())
@@ -361,7 +380,11 @@ fn split_target(target: &str) -> Option<(&str, &str)> {
         }
         &rest[start..]
     };
-    Some(local.split_once('?').unwrap_or((local, "")))
+    // Byte by byte, as paths are short here.
+    Some(match local.bytes().position(|byte| byte == b'?') {
+        Some(at) => (&local[..at], &local[at + 1..]),
+        None => (local, ""),
+    })
 }
 
 fn decode_query(text: &str) -> Cow<'_, str> {
@@ -478,6 +501,7 @@ mod tests {
             ("bare LF after header", b"GET / HTTP/1.1\r\nHost: h\nA: b\r\n\r\n", 400),
             ("bare LF at the end", b"GET / HTTP/1.1\r\nHost: h\r\n\n", 400),
             ("bare LF at the start", b"\nGET / HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+            ("bare LF in an incomplete head", b"GET / HTTP/1.1\r\nHost: h\nA", 400),
             ("bare CR in value", b"GET / HTTP/1.1\r\nHost: h\r\nA: b\rc\r\n\r\n", 400),
             ("bare CR as line end", b"GET / HTTP/1.1\rHost: h\r\n\r\n", 400),
             ("CR CR LF", b"GET / HTTP/1.1\r\nHost: h\r\r\n\r\n", 400),

@@ -1,6 +1,6 @@
 //! Requests to the endpoint: opening a connection, polls, posts, and upgrades.
 
-use std::{borrow::Cow, io, sync::Arc, time::SystemTime};
+use std::{borrow::Cow, io, mem, sync::Arc, time::SystemTime};
 
 use ::http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
@@ -115,62 +115,25 @@ impl Line {
         head: &RequestHead,
         framing: &Framing,
     ) -> io::Result<Next> {
-        let server = Arc::clone(&self.server);
-        let config = &server.options.config;
         let mut headers = HeaderMap::new();
-        if let Some(cors) = &config.cors {
+        if let Some(cors) = &self.server.options.config.cors {
             if let Some((status, headers)) = cors.preflight(head) {
-                if let Err(failure) = self.skip_body(framing).await {
-                    return self.answer_failure(head, &failure, headers).await;
-                }
-                let answer = Answer { headers, ..Answer::new(status, Bytes::new()) };
-                return self.respond(head, framing.keep_alive, answer).await;
+                return Box::pin(self.answer_preflight(head, framing, status, headers)).await;
             }
             cors.apply(head, &mut headers);
         }
-        let intent = request::verify(head, framing.upgrade, &config.transports, |sid| {
-            let connection = server.registry.find(sid)?;
-            let transport = connection.transport();
-            Some((connection, transport))
-        });
-        if let Ok(Intent::Upgrade(connection) | Intent::Poll(connection) | Intent::Post(connection)) = &intent
-            && let Err(refusal) = server.options.hooks.follow(connection.handshake(), head, &mut headers)
-        {
-            return self.reject(head, framing, headers, refusal.into()).await;
-        }
-        match intent {
-            Err(rejection) => self.reject(head, framing, headers, rejection.into()).await,
-            Ok(Intent::Open(Transport::Polling)) => match self.open(head, Transport::Polling).await {
-                Ok((shared, from_hooks)) => {
-                    merge(&mut headers, from_hooks);
-                    self.skip_body_or_close(framing).await?;
-                    self.answer_open(head, framing, headers, &shared).await
-                }
-                Err(refused) => self.reject(head, framing, headers, refused).await,
-            },
-            Ok(Intent::Open(Transport::WebSocket)) => {
-                let accept = match accept(head, framing) {
-                    Ok(accept) => accept,
-                    Err(error) => return self.reject(head, framing, headers, error.into()).await,
-                };
-                match self.open(head, Transport::WebSocket).await {
-                    Ok((shared, from_hooks)) => {
-                        merge(&mut headers, from_hooks);
-                        server.initial_headers(&mut headers, head);
-                        Ok(self.switch(head, headers, accept, Purpose::Open(shared)))
-                    }
-                    Err(refused) => self.reject(head, framing, headers, refused).await,
-                }
-            }
+        match self.intent(head, framing, &mut headers) {
+            Err(refused) => self.reject(head, framing, &mut headers, refused).await,
+            Ok(Intent::Open(transport)) => self.answer_first(head, framing, &mut headers, transport).await,
             Ok(Intent::Upgrade(connection)) => match accept(head, framing) {
-                Ok(accept) => Ok(self.switch(head, headers, accept, Purpose::Join(connection))),
-                Err(error) => self.reject(head, framing, headers, error.into()).await,
+                Ok(accept) => Ok(self.switch(head, &mut headers, accept, Purpose::Join(connection))),
+                Err(error) => self.reject(head, framing, &mut headers, error.into()).await,
             },
             Ok(Intent::Poll(connection)) => {
                 self.skip_body_or_close(framing).await?;
-                self.answer_poll(head, framing, headers, &connection).await
+                self.answer_poll(head, framing, &mut headers, &connection).await
             }
-            Ok(Intent::Post(connection)) => self.answer_post(head, framing, headers, &connection).await,
+            Ok(Intent::Post(connection)) => self.answer_post(head, framing, &mut headers, &connection).await,
             Ok(Intent::WrongMethod) => {
                 self.skip_body_or_close(framing).await?;
                 let answer =
@@ -180,17 +143,84 @@ impl Line {
         }
     }
 
+    async fn answer_preflight(
+        &mut self,
+        head: &RequestHead,
+        framing: &Framing,
+        status: StatusCode,
+        headers: HeaderMap,
+    ) -> io::Result<Next> {
+        if let Err(failure) = self.skip_body(framing).await {
+            return self.answer_failure(head, &failure, headers).await;
+        }
+        let answer = Answer { headers, ..Answer::new(status, Bytes::new()) };
+        self.respond(head, framing.keep_alive, answer).await
+    }
+
+    /// Says what a request wants, if it may.
+    fn intent(
+        &self,
+        head: &RequestHead,
+        framing: &Framing,
+        headers: &mut HeaderMap,
+    ) -> Result<Intent<Connection>, Refused> {
+        let options = &self.server.options;
+        let intent = request::verify(head, framing.upgrade, &options.config.transports, |sid| {
+            let connection = self.server.registry.find(sid)?;
+            let transport = connection.transport();
+            Some((connection, transport))
+        })?;
+        if let Intent::Upgrade(connection) | Intent::Poll(connection) | Intent::Post(connection) = &intent {
+            options.hooks.follow(connection.handshake(), head, headers)?;
+        }
+        Ok(intent)
+    }
+
+    /// Answers a request that opens a connection.
+    async fn answer_first(
+        &mut self,
+        head: &RequestHead,
+        framing: &Framing,
+        headers: &mut HeaderMap,
+        transport: Transport,
+    ) -> io::Result<Next> {
+        let accept = match transport {
+            Transport::Polling => None,
+            Transport::WebSocket => match accept(head, framing) {
+                Ok(accept) => Some(accept),
+                Err(error) => return self.reject(head, framing, headers, error.into()).await,
+            },
+        };
+        let shared = match self.open(head, transport).await {
+            Ok((shared, from_hooks)) => {
+                merge(headers, from_hooks);
+                shared
+            }
+            Err(refused) => return self.reject(head, framing, headers, refused).await,
+        };
+        match accept {
+            None => {
+                self.skip_body_or_close(framing).await?;
+                self.answer_open(head, framing, headers, &shared).await
+            }
+            Some(accept) => {
+                self.server.initial_headers(headers, head);
+                Ok(self.switch(head, headers, accept, Purpose::Open(shared)))
+            }
+        }
+    }
+
     async fn skip_body_or_close(&mut self, framing: &Framing) -> io::Result<()> {
         self.skip_body(framing).await.map_err(|_| io::ErrorKind::InvalidData.into())
     }
 
-    async fn reject(
+    fn reject(
         &mut self,
         head: &RequestHead,
         framing: &Framing,
-        mut headers: HeaderMap,
+        headers: &mut HeaderMap,
         refused: Refused,
-    ) -> io::Result<Next> {
+    ) -> impl Future<Output = io::Result<Next>> + Send {
         let Refused { status, code, message, detail, header } = refused;
         let error = ConnectionError { head, status, code, message: &message, detail };
         self.server.options.observers.iter().for_each(|observe| observe(&error));
@@ -200,10 +230,10 @@ impl Line {
             (request::rejection_body(code, &message), &JSON)
         };
         headers.extend(header);
-        let answer = Answer { status, fixed, headers, body: body.into() };
+        let answer = Answer { status, fixed, headers: mem::take(headers), body: body.into() };
         // A body that is not here yet is not waited for.
         let here = self.take_body(framing);
-        self.respond(head, here && framing.keep_alive && !framing.upgrade, answer).await
+        self.respond(head, here && framing.keep_alive && !framing.upgrade, answer)
     }
 
     /// Lets a client in: asks the hooks, and enters the connection into the table.
@@ -237,7 +267,7 @@ impl Line {
         &mut self,
         head: &RequestHead,
         framing: &Framing,
-        mut headers: HeaderMap,
+        headers: &mut HeaderMap,
         shared: &Arc<Shared>,
     ) -> io::Result<Next> {
         let server = Arc::clone(&self.server);
@@ -251,7 +281,7 @@ impl Line {
         if let Some(cookie) = &config.cookie {
             headers.append(SET_COOKIE, cookie.to_header(shared.sid().as_str()));
         }
-        server.initial_headers(&mut headers, head);
+        server.initial_headers(headers, head);
         // The client may poll before this task runs again.
         server.start(Arc::clone(shared), Transport::Polling, None);
         let answer = self.payload(head, headers, body, true);
@@ -266,7 +296,7 @@ impl Line {
         &mut self,
         head: &RequestHead,
         framing: &Framing,
-        headers: HeaderMap,
+        headers: &mut HeaderMap,
         connection: &Connection,
     ) -> io::Result<Next> {
         let (reply, answer) = oneshot::channel();
@@ -293,7 +323,10 @@ impl Line {
                 result
             }
             Ok(PollAnswer::Overlap) => {
-                let answer = Answer { headers, ..Answer::new(StatusCode::BAD_REQUEST, Bytes::new()) };
+                let answer = Answer {
+                    headers: mem::take(headers),
+                    ..Answer::new(StatusCode::BAD_REQUEST, Bytes::new())
+                };
                 self.respond(head, framing.keep_alive, answer).await
             }
             Err(_) => self.reject(head, framing, headers, Rejection::SidUnknown.into()).await,
@@ -304,7 +337,7 @@ impl Line {
         &mut self,
         head: &RequestHead,
         framing: &Framing,
-        mut headers: HeaderMap,
+        headers: &mut HeaderMap,
         connection: &Connection,
     ) -> io::Result<Next> {
         let shared = connection.shared();
@@ -313,13 +346,13 @@ impl Line {
             let _ = shared.request(Request::PostFailed(CloseReason::TransportError(detail)));
         };
         // Exactly this, as with the official server; other types are taken for text.
-        if head.header("content-type") == Some("application/octet-stream") {
+        if head.header_values("content-type").next() == Some(b"application/octet-stream") {
             failed("invalid content");
-            return self.answer_bad_post(head, framing, headers).await;
+            return Box::pin(self.answer_bad_post(head, framing, headers)).await;
         }
         let Some(guard) = shared.begin_post() else {
             failed("data request overlap from client");
-            return self.answer_bad_post(head, framing, headers).await;
+            return Box::pin(self.answer_bad_post(head, framing, headers)).await;
         };
         let limit = self.server.options.config.max_payload;
         let body = tokio::select! {
@@ -338,7 +371,7 @@ impl Line {
                     Failure::Gone => failed("data request connection closed prematurely"),
                 }
                 drop(guard);
-                return self.answer_failure(head, &failure, headers).await;
+                return Box::pin(self.answer_failure(head, &failure, mem::take(headers))).await;
             }
         };
         let (reply, answer) = oneshot::channel();
@@ -350,13 +383,17 @@ impl Line {
         }
         match answer.await {
             Ok(PostAnswer::Ok) => {
-                self.server.headers(&mut headers, head);
+                self.server.headers(headers, head);
                 headers.extend(for_old_browsers(head));
-                let answer = Answer { fixed: &DONE, headers, ..Answer::new(StatusCode::OK, "ok") };
+                let answer =
+                    Answer { fixed: &DONE, headers: mem::take(headers), ..Answer::new(StatusCode::OK, "ok") };
                 self.respond(head, framing.keep_alive, answer).await
             }
             Ok(PostAnswer::Bad) => {
-                let answer = Answer { headers, ..Answer::new(StatusCode::BAD_REQUEST, Bytes::new()) };
+                let answer = Answer {
+                    headers: mem::take(headers),
+                    ..Answer::new(StatusCode::BAD_REQUEST, Bytes::new())
+                };
                 self.respond(head, framing.keep_alive, answer).await
             }
             Err(_) => self.reject(head, framing, headers, Rejection::SidUnknown.into()).await,
@@ -367,16 +404,17 @@ impl Line {
         &mut self,
         head: &RequestHead,
         framing: &Framing,
-        headers: HeaderMap,
+        headers: &mut HeaderMap,
     ) -> io::Result<Next> {
-        let answer = Answer { headers, ..Answer::new(StatusCode::BAD_REQUEST, Bytes::new()) };
+        let answer =
+            Answer { headers: mem::take(headers), ..Answer::new(StatusCode::BAD_REQUEST, Bytes::new()) };
         let skipped = self.skip_body(framing).await.is_ok();
         self.respond(head, framing.keep_alive && skipped, answer).await
     }
 
     /// A response with packets, compressed if that is wanted, worth it and accepted.
-    fn payload(&self, head: &RequestHead, mut headers: HeaderMap, body: Vec<u8>, compress: bool) -> Answer {
-        self.server.headers(&mut headers, head);
+    fn payload(&self, head: &RequestHead, headers: &mut HeaderMap, body: Vec<u8>, compress: bool) -> Answer {
+        self.server.headers(headers, head);
         headers.extend(for_old_browsers(head));
         let threshold = self.server.options.config.compression_threshold;
         let worthwhile = compress && threshold.is_some_and(|threshold| body.len() >= threshold);
@@ -387,11 +425,11 @@ impl Line {
             }
             None => body,
         };
-        Answer { status: StatusCode::OK, fixed: &PAYLOAD, headers, body: body.into() }
+        Answer { status: StatusCode::OK, fixed: &PAYLOAD, headers: mem::take(headers), body: body.into() }
     }
 
-    fn switch(&self, head: &RequestHead, mut headers: HeaderMap, accept: String, purpose: Purpose) -> Next {
-        self.server.headers(&mut headers, head);
+    fn switch(&self, head: &RequestHead, headers: &mut HeaderMap, accept: String, purpose: Purpose) -> Next {
+        self.server.headers(headers, head);
         let exchange = Exchange { date: None, head_only: false, keep_alive: true, version: head.version() };
         let accept = HeaderValue::try_from(accept).expect("base64 is ASCII");
         let fixed = [(&UPGRADE, &HeaderValue::from_static("websocket")), (&SEC_WEBSOCKET_ACCEPT, &accept)];
@@ -400,7 +438,7 @@ impl Line {
             &mut answer,
             &exchange,
             StatusCode::SWITCHING_PROTOCOLS,
-            fixed.into_iter().chain(&headers),
+            fixed.into_iter().chain(&*headers),
             0,
         );
         let base64 = head.query_param("b64").is_some_and(|wanted| !wanted.is_empty());

@@ -6,7 +6,7 @@ use std::{
     net::SocketAddr,
     pin::{Pin, pin},
     sync::Arc,
-    task::Poll,
+    task::{Context, Poll, Waker},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -14,21 +14,25 @@ use ::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Version};
 use bytes::{Bytes, BytesMut};
 use tokio::{
     io::{AsyncWrite, AsyncWriteExt},
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, Sleep, sleep_until, timeout, timeout_at},
 };
 
 use crate::{
     config::HttpLimits,
     http::{self, BodyDecoder, BodyError, BodyLength, Exchange, Framing, HeadError, RequestHead},
     server::{
-        Inner, IsSecure, RemoteAddr, Stage, TaskGuard,
+        Inner, IsSecure, RemoteAddr, TaskGuard,
         admission::Permit,
         endpoint::Switch,
+        stage::Stage,
         stream::{READ_BUFFER, Stream, with_write_buffer},
     },
 };
 
 /// Serves one stream to its end.
+///
+/// What happens seldom is awaited in a box, here and in what is called, as memory for it would lie between that which
+/// every request uses.
 pub(crate) async fn serve(
     server: Arc<Inner>,
     stream: Stream,
@@ -36,22 +40,22 @@ pub(crate) async fn serve(
     secure: bool,
     permit: Permit,
 ) {
-    let mut stage = server.stage.subscribe();
+    let task = TaskGuard::exchange(&server);
     // One and the same for all requests, as to wait for it costs more than to ask again.
-    let mut down = pin!(async move { drop(stage.wait_for(|stage| *stage >= Stage::Down).await) });
-    let _task = TaskGuard::exchange(&server);
+    let mut down = pin!(task.server().life.reached(Stage::Down));
+    // The first head has its time from the beginning of the stream on, others from their first byte.
+    let mut timer = pin!(sleep_until(Instant::now() + server.options.config.limits.head_timeout));
+    let mut deadline = Some(timer.deadline());
     let mut line = Line { stream, input: BytesMut::new(), remote_addr, secure, server, permit };
-    let mut first = true;
     loop {
-        let (head, framing) = match line.read_head(first, down.as_mut()).await {
+        let (head, framing) = match line.read_head(deadline.take(), timer.as_mut(), down.as_mut()).await {
             Ok(Some(request)) => request,
             Ok(None) => return,
-            Err(refusal) => return line.refuse(refusal).await,
+            Err(refusal) => return Box::pin(line.refuse(refusal)).await,
         };
-        first = false;
         match line.answer(&head, &framing).await {
             Ok(Next::Request) => {}
-            Ok(Next::Linger) => return line.linger().await,
+            Ok(Next::Linger) => return Box::pin(line.linger()).await,
             Ok(Next::Switch(switch)) => return switch.start(line),
             // Nobody is left to be told.
             Err(_) => return,
@@ -115,14 +119,14 @@ impl Failure {
 }
 
 impl Line {
-    /// Reads the next request head; `None` if there is none to come.
+    /// Reads the next request head; `None` if there is none to come. Without a `deadline` it has its time from its
+    /// first byte on.
     async fn read_head(
         &mut self,
-        first: bool,
+        mut deadline: Option<Instant>,
+        mut timer: Pin<&mut Sleep>,
         mut down: Pin<&mut impl Future<Output = ()>>,
     ) -> Result<Option<(RequestHead, Framing)>, Failure> {
-        // The first head has its time from the beginning of the stream on, others from their first byte.
-        let mut deadline = first.then(|| Instant::now() + self.limits().head_timeout);
         loop {
             let idle = self.input.is_empty();
             if !idle {
@@ -139,14 +143,12 @@ impl Line {
             };
             let filled = tokio::select! {
                 biased;
-                filled = timeout_at(until, self.fill()) => filled,
+                filled = self.fill() => filled,
+                () = pass(timer.as_mut(), until) => return if idle { Ok(None) } else { Err(Failure::Timeout) },
                 () = &mut down, if idle => return Ok(None),
             };
-            match filled {
-                Ok(Ok(0) | Err(_)) => return Ok(None),
-                Ok(Ok(_)) => {}
-                Err(_) if idle => return Ok(None),
-                Err(_) => return Err(Failure::Timeout),
+            if matches!(filled, Ok(0) | Err(_)) {
+                return Ok(None);
             }
         }
     }
@@ -157,11 +159,18 @@ impl Line {
 
     /// Reads the body of a request.
     pub(crate) async fn read_body(&mut self, framing: &Framing, limit: usize) -> Result<Bytes, Failure> {
-        let mut decoder = BodyDecoder::new(framing.body, limit).map_err(Failure::Body)?;
-        if let Some(body) = decoder.decode(&mut self.input).map_err(Failure::Body)? {
-            return Ok(body);
-        }
-        if framing.expect_continue {
+        let rest = {
+            let mut decoder = BodyDecoder::new(framing.body, limit).map_err(Failure::Body)?;
+            match decoder.decode(&mut self.input).map_err(Failure::Body)? {
+                Some(body) => return Ok(body),
+                None => Box::pin(self.read_rest(decoder, framing.expect_continue)),
+            }
+        };
+        rest.await
+    }
+
+    async fn read_rest(&mut self, mut decoder: BodyDecoder, expect_continue: bool) -> Result<Bytes, Failure> {
+        if expect_continue {
             self.write(b"HTTP/1.1 100 Continue\r\n\r\n").await.map_err(|_| Failure::Gone)?;
         }
         let deadline = Instant::now() + self.server.options.config.limits.body_timeout;
@@ -205,9 +214,14 @@ impl Line {
     }
 
     async fn answer(&mut self, head: &RequestHead, framing: &Framing) -> io::Result<Next> {
-        if head.path().starts_with(&self.server.prefix) {
-            return self.answer_endpoint(head, framing).await;
+        if head.has_path_prefix(&self.server.prefix) {
+            self.answer_endpoint(head, framing).await
+        } else {
+            Box::pin(self.answer_fallback(head, framing)).await
         }
+    }
+
+    async fn answer_fallback(&mut self, head: &RequestHead, framing: &Framing) -> io::Result<Next> {
         let body = match self.read_body(framing, self.server.options.config.limits.max_body_bytes).await {
             Ok(body) => body,
             Err(failure) => return self.answer_failure(head, &failure, HeaderMap::new()).await,
@@ -239,69 +253,78 @@ impl Line {
         self.respond(head, false, answer).await
     }
 
-    /// Writes a response.
-    pub(crate) async fn respond(
+    /// Writes a response: what the peer takes at once before this returns, as a rule all of it, and the rest in the
+    /// future.
+    pub(crate) fn respond(
         &mut self,
         head: &RequestHead,
         keep_alive: bool,
         answer: Answer,
-    ) -> io::Result<Next> {
-        let keep_alive = keep_alive && *self.server.stage.borrow() < Stage::Down;
-        let date = date();
-        let exchange = Exchange {
-            date: Some(&date),
-            head_only: head.method() == "HEAD",
-            keep_alive,
-            version: head.version(),
-        };
-        let Answer { status, fixed, headers, body } = &answer;
-        let mut behind: &[u8] = &[];
-        let make = |out: &mut Vec<u8>| {
-            let headers = fixed.iter().map(|(name, value)| (name, value)).chain(headers);
-            match http::write_head(out, &exchange, *status, headers, body.len()) {
+    ) -> impl Future<Output = io::Result<Next>> + Send {
+        let keep_alive = keep_alive && self.server.life.stage() < Stage::Down;
+        let Answer { status, fixed, headers, body } = answer;
+        let mut behind = Bytes::new();
+        let rest = self.write_made(|out| {
+            let headers = fixed.iter().map(|(name, value)| (name, value)).chain(&headers);
+            let (head_only, version) = (head.has_method("HEAD"), head.version());
+            let length = with_date(|date| {
+                let exchange = Exchange { date: Some(date), head_only, keep_alive, version };
+                http::write_head(out, &exchange, status, headers, body.len())
+            });
+            match length {
                 0 => {}
-                1..=COPIED_BODY => out.extend_from_slice(body),
+                1..=COPIED_BODY => out.extend_from_slice(&body),
                 _ => behind = body,
             }
-        };
-        self.write_made(make).await?;
-        if !behind.is_empty() {
-            self.write(behind).await?;
+        });
+        async move {
+            let rest = rest?;
+            if rest.is_some() || !behind.is_empty() {
+                Box::pin(async move {
+                    self.write(&rest.unwrap_or_default()).await?;
+                    self.write(&behind).await
+                })
+                .await?;
+            }
+            Ok(if keep_alive { Next::Request } else { Next::Linger })
         }
-        Ok(if keep_alive { Next::Request } else { Next::Linger })
     }
 
     /// Answers what is no request.
     async fn refuse(mut self, failure: Failure) {
-        let date = date();
-        let exchange =
-            Exchange { date: Some(&date), head_only: false, keep_alive: false, version: Version::HTTP_11 };
-        let make = |out: &mut Vec<u8>| {
-            http::write_head(out, &exchange, failure.status(), [], 0);
-        };
-        if self.write_made(make).await.is_ok() {
+        let (keep_alive, head_only, version) = (false, false, Version::HTTP_11);
+        let rest = self.write_made(|out| {
+            with_date(|date| {
+                let exchange = Exchange { date: Some(date), head_only, keep_alive, version };
+                http::write_head(out, &exchange, failure.status(), [], 0)
+            });
+        });
+        if let Ok(rest) = rest
+            && self.write(&rest.unwrap_or_default()).await.is_ok()
+        {
             self.linger().await;
         }
     }
 
-    /// Writes all that `make` appends. As a rule it leaves at once, and needs neither memory of its own nor a timer.
-    async fn write_made(&mut self, make: impl FnOnce(&mut Vec<u8>)) -> io::Result<()> {
-        let (stream, mut make) = (&mut self.stream, Some(make));
-        let rest = std::future::poll_fn(|cx| {
-            Poll::Ready(with_write_buffer(|out| {
-                if let Some(make) = make.take() {
-                    make(out);
-                }
-                let written = match stream.poll_write_now(cx, out) {
-                    Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-                    Poll::Ready(written) => written?,
-                    Poll::Pending => 0,
-                };
-                io::Result::Ok(out[written..].to_vec())
-            }))
-        });
-        let rest = rest.await?;
-        self.write(&rest).await
+    /// Writes what `make` appends as far as the peer takes it now; returns the rest, unless all is on its way. As a rule
+    /// it is, and it took neither memory of its own nor a timer.
+    fn write_made(&mut self, make: impl FnOnce(&mut Vec<u8>)) -> io::Result<Option<Vec<u8>>> {
+        with_write_buffer(|out| {
+            make(out);
+            // Nobody needs to be woken: whoever writes the rest asks again.
+            let mut cx = Context::from_waker(Waker::noop());
+            let written = match self.stream.poll_write_now(&mut cx, out) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(written) => written?,
+                Poll::Pending => 0,
+            };
+            if written == out.len()
+                && let Poll::Ready(flushed) = Pin::new(&mut self.stream).poll_flush(&mut cx)
+            {
+                return flushed.map(|()| None);
+            }
+            Ok(Some(out[written..].to_vec()))
+        })
     }
 
     /// Writes all of `data`, giving up when the peer takes none of it for the time that a body may take.
@@ -371,8 +394,23 @@ const LINGER_BYTES: usize = 128 * READ_BUFFER;
 /// For how long it may send.
 const LINGER_TIME: Duration = Duration::from_secs(5);
 
-/// The time as HTTP writes it, made once a second for each thread.
-fn date() -> HeaderValue {
+/// Waits until `until` has passed. The timer is one that other deadlines have used: to let it go off too early once in a
+/// while costs less than to set it for each request.
+async fn pass(mut timer: Pin<&mut Sleep>, until: Instant) {
+    if until < timer.deadline() {
+        timer.as_mut().reset(until);
+    }
+    loop {
+        timer.as_mut().await;
+        if timer.deadline() >= until {
+            return;
+        }
+        timer.as_mut().reset(until);
+    }
+}
+
+/// Lends the time as HTTP writes it, made once a second for each thread.
+fn with_date<R>(f: impl FnOnce(&HeaderValue) -> R) -> R {
     thread_local! {
         static DATE: RefCell<(u64, HeaderValue)> = const { RefCell::new((0, HeaderValue::from_static(""))) };
     }
@@ -383,6 +421,6 @@ fn date() -> HeaderValue {
             *made = second;
             *date = HeaderValue::try_from(httpdate::fmt_http_date(now)).expect("a date is plain ASCII");
         }
-        date.clone()
+        f(date)
     })
 }

@@ -11,6 +11,7 @@ mod events;
 mod exchange;
 mod handler;
 mod registry;
+mod stage;
 mod stream;
 mod turn;
 mod websocket;
@@ -28,7 +29,7 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpSocket, ToSocketAddrs, lookup_host},
-    sync::{Notify, watch},
+    sync::Notify,
 };
 
 pub use builder::{ConnectionError, IsSecure, RemoteAddr, ServerBuilder};
@@ -40,6 +41,7 @@ use crate::{CloseReason, connection::Close, websocket::Limits};
 use admission::{Admission, Permit};
 use builder::Options;
 use registry::Registry;
+use stage::{Life, Stage};
 use stream::Stream;
 
 /// An Engine.IO server. A clone is another handle to the same server.
@@ -57,7 +59,7 @@ pub(crate) struct Inner {
     frame_limits: Limits,
     registry: Registry,
     admission: Admission,
-    stage: watch::Sender<Stage>,
+    life: Life,
     /// Drivers.
     connections: Tasks,
     /// WebSockets that are being closed.
@@ -81,7 +83,7 @@ impl Server {
                 options,
                 registry: Registry::default(),
                 admission: Admission::default(),
-                stage: watch::Sender::new(Stage::Serving),
+                life: Life::default(),
                 connections: Tasks::default(),
                 closings: Tasks::default(),
                 exchanges: Tasks::default(),
@@ -111,11 +113,11 @@ impl Server {
     /// The listener fails for good. Running out of file descriptors or memory is waited out, and a connection that
     /// is gone before it was accepted is nothing.
     pub async fn serve(&self, listener: TcpListener) -> io::Result<()> {
-        let mut stage = self.inner.stage.subscribe();
+        let life = &self.inner.life;
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                _ = stage.wait_for(|stage| *stage > Stage::Serving) => break,
+                () = life.reached(Stage::Draining) => break,
             };
             match accepted {
                 Ok((stream, address)) => {
@@ -137,8 +139,7 @@ impl Server {
             }
         }
         drop(listener);
-        // This server holds the sender.
-        let _ = stage.wait_for(|stage| *stage == Stage::Ended).await;
+        life.reached(Stage::Ended).await;
         Ok(())
     }
 
@@ -174,13 +175,7 @@ impl Server {
     /// Stops accepting and refuses new connections, for good; the open ones stay. The beginning of a
     /// [`shutdown`](Self::shutdown) that closes them one after another before it.
     pub fn stop_accepting(&self) {
-        self.inner.stage.send_if_modified(|stage| {
-            let serving = *stage == Stage::Serving;
-            if serving {
-                *stage = Stage::Draining;
-            }
-            serving
-        });
+        self.inner.life.advance(Stage::Draining);
     }
 
     /// Waits until no connection is open and all their handlers have ended.
@@ -203,35 +198,23 @@ impl Server {
         let flushed = tokio::time::timeout(deadline.saturating_sub(LAST_WORDS), async {
             self.all_ended().await;
             // Only now, as polling clients fetch their last packets on streams that are open already.
-            self.inner.stage.send_replace(Stage::Down);
+            self.inner.life.advance(Stage::Down);
             self.inner.exchanges.ended().await;
         });
         if flushed.await.is_ok() {
-            self.inner.stage.send_replace(Stage::Ended);
+            self.inner.life.advance(Stage::Ended);
             return Ok(());
         }
-        self.inner.stage.send_replace(Stage::Down);
+        self.inner.life.advance(Stage::Down);
         let late = self.inner.connections.count.load(Ordering::Acquire);
         for connection in self.connections() {
             connection.close_as(Close::Now, CloseReason::ServerShutdown);
         }
         // Handlers that do not end even now are left behind.
         let _ = tokio::time::timeout(LAST_WORDS, self.all_ended()).await;
-        self.inner.stage.send_replace(Stage::Ended);
+        self.inner.life.advance(Stage::Ended);
         Err(late)
     }
-}
-
-/// How far a server has come in its life.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, PartialOrd)]
-pub(crate) enum Stage {
-    Serving,
-    /// No new connections; the open ones come to their ends.
-    Draining,
-    /// No new requests either.
-    Down,
-    /// Nothing is left.
-    Ended,
 }
 
 impl std::fmt::Debug for Server {
@@ -246,7 +229,7 @@ impl Inner {
     }
 
     pub(crate) fn is_shutting_down(&self) -> bool {
-        *self.stage.borrow() > Stage::Serving
+        self.life.stage() > Stage::Serving
     }
 }
 
