@@ -17,7 +17,10 @@ use engineio::{
 };
 use http::{Request, Response};
 use support::{CLOSE, Client, Does, Frame, PIPE, TEXT, TestServer, get, masked, request, sid_of};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    io::BufWriter,
+    time::{Instant, sleep, timeout},
+};
 
 const UNKNOWN: &str = r#"{"code":1,"message":"Session ID unknown"}"#;
 
@@ -387,6 +390,28 @@ fn pipe(server: &Server) -> Client {
     let server = server.clone();
     tokio::spawn(async move { server.serve_stream(stream, "10.0.0.1:5".parse().ok(), true).await });
     Client::new(client, Duration::from_secs(3_600))
+}
+
+/// As TLS sessions and the like: nothing leaves before a flush.
+#[tokio::test(start_paused = true)]
+async fn a_stream_with_a_buffer_of_its_own_is_flushed() {
+    let server = Server::builder().build(Greeter);
+    let buffered = || {
+        let (client, stream) = tokio::io::duplex(PIPE);
+        let (server, stream) = (server.clone(), BufWriter::with_capacity(1 << 20, stream));
+        tokio::spawn(async move { server.serve_stream(stream, None, false).await });
+        Client::new(client, Duration::from_secs(3_600))
+    };
+    let mut polling = buffered();
+    let opened = polling.ask(get("EIO=4&transport=polling")).await;
+    polling.sid = sid_of(&opened.text());
+    assert_eq!(polling.poll().await.text(), "4greeting");
+    assert_eq!(buffered().ask("no request\r\n\r\n").await.status, 400);
+
+    let mut websocket = buffered();
+    websocket.switch("EIO=4&transport=websocket").await;
+    assert!(websocket.text().await.starts_with('0'));
+    assert_eq!(websocket.text().await, "4greeting");
 }
 
 async fn websocket(server: &Server) -> Client {
