@@ -157,8 +157,9 @@ pub(crate) struct Outline {
 enum Name {
     /// It stands for itself here.
     Plain(Range<usize>),
-    /// Escapes have been resolved, or it is a number.
-    Other(CompactString),
+    /// Escapes have been resolved, or it is a number. Boxed, so that all of an outline are words: to move its bytes
+    /// piece by piece, as those of a compact string, waits for each piece to be written.
+    Other(Box<str>),
 }
 
 impl Outline {
@@ -273,7 +274,7 @@ impl Outline {
             (_, id) => {
                 let name = match self.name {
                     Name::Plain(at) => text[at].into(),
-                    Name::Other(name) => name,
+                    Name::Other(name) => (*name).into(),
                 };
                 Content::Event { id, name, arguments: Arguments::new(text, self.payload, self.first) }
             }
@@ -376,9 +377,9 @@ fn first(json: &str) -> Option<u8> {
 fn event_name(payload: &str, start: usize) -> Result<(Name, usize), PacketError> {
     let element = json::trim_start(&json::trim_start(payload)[1..]);
     let end = json::value_end(element);
-    let name: CompactString = match element.as_bytes().first() {
+    let name = match element.as_bytes().first() {
         Some(b'"') => {
-            serde_json::from_str::<String>(&element[..end]).map_err(|_| PacketError::EventName)?.into()
+            serde_json::from_str::<Box<str>>(&element[..end]).map_err(|_| PacketError::EventName)?
         }
         Some(b'-' | b'0'..=b'9') => element[..end].into(),
         _ => return Err(PacketError::EventName),

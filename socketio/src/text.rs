@@ -3,13 +3,10 @@
 
 use std::cell::RefCell;
 
-/// Adds a string of JSON, whose content stands for itself.
-pub(crate) fn push_quoted(text: &mut Vec<u8>, content: &str, is_first: bool) {
+/// Adds a character, and a string of JSON whose content stands for itself.
+pub(crate) fn push_quoted(text: &mut Vec<u8>, before: u8, content: &str) {
     text.reserve(content.len() + 3);
-    if !is_first {
-        text.push(b',');
-    }
-    text.push(b'"');
+    text.extend_from_slice(&[before, b'"']);
     text.extend_from_slice(content.as_bytes());
     text.push(b'"');
 }
@@ -49,11 +46,11 @@ mod tests {
     #[test]
     fn strings_and_what_is_serialized_follow_each_other() {
         with_scratch(64, |text| {
-            push_quoted(text, "ä", true);
-            push_quoted(text, "ö", false);
+            push_quoted(text, b'[', "ä");
+            push_quoted(text, b',', "ö");
             serde_json::to_writer(&mut *text, "\n").unwrap();
-            assert_eq!(as_str(text), "\"ä\",\"ö\"\"\\n\"");
-            assert_eq!(into_string(std::mem::take(text)), "\"ä\",\"ö\"\"\\n\"");
+            assert_eq!(as_str(text), "[\"ä\",\"ö\"\"\\n\"");
+            assert_eq!(into_string(std::mem::take(text)), "[\"ä\",\"ö\"\"\\n\"");
         });
     }
 

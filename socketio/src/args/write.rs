@@ -1,7 +1,7 @@
 //! Rust to arguments: spreads tuples and takes byte buffers out.
 
 use super::attachments::PLACEHOLDER;
-use crate::{json::plain_prefix, text::push_quoted};
+use crate::{json::is_plain, text::push_quoted};
 use bytes::Bytes;
 use serde::{
     Serialize, Serializer,
@@ -18,8 +18,7 @@ pub(crate) fn write<D: Serialize + ?Sized>(
     data: &D,
     last: Option<&str>,
 ) -> serde_json::Result<Vec<Bytes>> {
-    text.push(b'[');
-    let mut array = Array { text, attachments: Vec::new(), is_empty: true };
+    let mut array = Array { text, attachments: Vec::new(), opening: b'[' };
     if let Some(name) = name {
         array.push_str(name)?;
     }
@@ -31,6 +30,9 @@ pub(crate) fn write<D: Serialize + ?Sized>(
     if let Some(last) = last {
         array.push_str(last)?;
     }
+    if array.opening == b'[' {
+        array.text.push(b'[');
+    }
     array.text.push(b']');
     Ok(array.attachments)
 }
@@ -39,12 +41,13 @@ pub(crate) fn write<D: Serialize + ?Sized>(
 struct Array<'a> {
     text: &'a mut Vec<u8>,
     attachments: Vec<Bytes>,
-    is_empty: bool,
+    /// What stands before the next element: the bracket, and then commas.
+    opening: u8,
 }
 
 impl Array<'_> {
     fn push<T: Serialize + ?Sized>(&mut self, value: &T) -> serde_json::Result<()> {
-        self.separate();
+        self.text.push(mem::replace(&mut self.opening, b','));
         let formatter = Placeholders(&mut self.attachments);
         value.serialize(&mut serde_json::Serializer::with_formatter(&mut *self.text, formatter))
     }
@@ -52,17 +55,11 @@ impl Array<'_> {
     /// Adds a string. Text that needs no escapes is copied at once, where `serde_json` looks at every byte.
     #[inline]
     fn push_str(&mut self, value: &str) -> serde_json::Result<()> {
-        if plain_prefix(value.as_bytes()) < value.len() {
+        if !is_plain(value.as_bytes()) {
             return self.push(value);
         }
-        push_quoted(self.text, value, mem::take(&mut self.is_empty));
+        push_quoted(self.text, mem::replace(&mut self.opening, b','), value);
         Ok(())
-    }
-
-    fn separate(&mut self) {
-        if !mem::take(&mut self.is_empty) {
-            self.text.push(b',');
-        }
     }
 }
 
