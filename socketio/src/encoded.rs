@@ -124,22 +124,26 @@ impl Encoded {
         })
     }
 
-    /// Writes an event that nobody acknowledges where it leaves from; `None` if it cannot be, and `Ok` with an event
-    /// whose attachments are too large to be copied, which has not been sent.
+    /// Writes an event that nobody acknowledges where it leaves from; `None` if it cannot be.
+    ///
+    /// # Errors
+    ///
+    /// An event whose attachments are too large to be copied, which has not been sent, or why it is none. Boxed, as that
+    /// is seldom and large, and would be handed on from one to the next.
     pub(crate) fn send_in_turn(
         max_attachments: usize,
         connection: &engineio::Connection,
         namespace: &str,
         name: &str,
         write: &WriteArguments<'_>,
-    ) -> Option<Result<Option<Self>, EncodeError>> {
-        let written = connection.write_in_turn(|text| {
+    ) -> Option<Result<(), Box<Result<Self, EncodeError>>>> {
+        connection.write_in_turn(|text| {
             if is_reserved(name) {
-                return Err(Err(EncodeError::ReservedName));
+                return Err(Box::new(Err(EncodeError::ReservedName)));
             }
             let start = text.len();
             header(text, b'2', namespace, None);
-            let attachments = write(text).map_err(|error| Err(error.into()))?;
+            let attachments = write(text).map_err(|error| Box::new(Err(error.into())))?;
             if attachments.is_empty() {
                 return Ok(attachments);
             }
@@ -148,11 +152,7 @@ impl Encoded {
                 announce(text, start, attachments.len());
                 return Ok(attachments);
             }
-            Err(Self::with_attachments(&mut text.split_off(start), attachments, max_attachments))
-        })?;
-        Some(match written {
-            Ok(()) => Ok(None),
-            Err(unsent) => unsent.map(Some),
+            Err(Box::new(Self::with_attachments(&mut text.split_off(start), attachments, max_attachments)))
         })
     }
 

@@ -50,7 +50,7 @@ pub(crate) fn check_array(text: &str) -> Result<PlainStrings, JsonError> {
     let first = if text.starts_with("[\"") { plain_from(2) } else { None };
     let Some(at) = first.as_ref().map(behind) else { return check(text).map(|()| PlainStrings::default()) };
     // As a rule it is the only argument, so that its end is known.
-    if let Some(only) = text.as_bytes()[at..].strip_prefix(b",\"").and_then(|rest| rest.strip_suffix(b"\"]"))
+    if let [b',', b'"', only @ .., b'"', b']'] = &text.as_bytes()[at..]
         && is_plain(only)
     {
         return Ok(PlainStrings { first, second: Some(at + 2..at + 2 + only.len()) });

@@ -121,13 +121,14 @@ impl<'a> Unfinished<'a> {
     /// Puts the header before the payload, and returns how long it is.
     fn finish(mut self) -> usize {
         let payload = self.start + self.header;
-        let length = self.frames.len() - payload;
-        let header = encode_header(Opcode::Text, length);
-        if self.header == SHORTEST_HEADER && header.len() == SHORTEST_HEADER {
+        let header = encode_header(Opcode::Text, self.frames.len() - payload);
+        match *header {
             // The rule, for which nothing is called.
-            self.frames[self.start..payload].copy_from_slice(&header);
-        } else {
-            self.frames.splice(self.start..payload, header.iter().copied());
+            [first, second] if self.header == SHORTEST_HEADER => {
+                self.frames[self.start] = first;
+                self.frames[self.start + 1] = second;
+            }
+            _ => drop(self.frames.splice(self.start..payload, header.iter().copied())),
         }
         self.start = self.frames.len();
         header.len()

@@ -330,10 +330,11 @@ fn checked(text: &[u8]) -> Result<&str, ProtocolError> {
 #[inline]
 fn unmask(mask: [u8; 4], part: &mut [u8]) {
     let [a, b, c, d] = mask;
-    let wide = u128::from_ne_bytes([a, b, c, d, a, b, c, d, a, b, c, d, a, b, c, d]);
-    let (words, tail) = part.as_chunks_mut();
+    let wide = [a, b, c, d, a, b, c, d, a, b, c, d, a, b, c, d];
+    let (words, tail) = part.as_chunks_mut::<16>();
     for word in words {
-        *word = (u128::from_ne_bytes(*word) ^ wide).to_ne_bytes();
+        // Each written in one piece, as it is read soon: of a `u128` the compiler makes two.
+        *word = std::array::from_fn(|at| word[at] ^ wide[at]);
     }
     let (words, tail) = tail.as_chunks_mut();
     for word in words {

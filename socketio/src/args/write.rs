@@ -18,7 +18,7 @@ pub(crate) fn write<D: Serialize + ?Sized>(
     data: &D,
     last: Option<&str>,
 ) -> serde_json::Result<Vec<Bytes>> {
-    let mut array = Array { text, attachments: Vec::new(), opening: b'[' };
+    let mut array = Array { text, attachments: Vec::new(), is_empty: true };
     if let Some(name) = name {
         array.push_str(name)?;
     }
@@ -30,7 +30,7 @@ pub(crate) fn write<D: Serialize + ?Sized>(
     if let Some(last) = last {
         array.push_str(last)?;
     }
-    if array.opening == b'[' {
+    if array.is_empty {
         array.text.push(b'[');
     }
     array.text.push(b']');
@@ -41,13 +41,12 @@ pub(crate) fn write<D: Serialize + ?Sized>(
 struct Array<'a> {
     text: &'a mut Vec<u8>,
     attachments: Vec<Bytes>,
-    /// What stands before the next element: the bracket, and then commas.
-    opening: u8,
+    is_empty: bool,
 }
 
 impl Array<'_> {
     fn push<T: Serialize + ?Sized>(&mut self, value: &T) -> serde_json::Result<()> {
-        self.text.push(mem::replace(&mut self.opening, b','));
+        self.text.push(opening(&mut self.is_empty));
         let formatter = Placeholders(&mut self.attachments);
         value.serialize(&mut serde_json::Serializer::with_formatter(&mut *self.text, formatter))
     }
@@ -58,9 +57,14 @@ impl Array<'_> {
         if !is_plain(value.as_bytes()) {
             return self.push(value);
         }
-        push_quoted(self.text, mem::replace(&mut self.opening, b','), value);
+        push_quoted(self.text, opening(&mut self.is_empty), value);
         Ok(())
     }
+}
+
+/// What stands before the next element: the bracket, and then commas.
+fn opening(is_empty: &mut bool) -> u8 {
+    if mem::take(is_empty) { b'[' } else { b',' }
 }
 
 /// Writes JSON as usual, but a placeholder for each byte buffer.

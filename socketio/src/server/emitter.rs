@@ -122,9 +122,8 @@ impl<'a> Emitter<'a> {
     fn emit_plain(self, most: usize, name: &str, write: &WriteArguments<'_>) -> Result<(), SendError> {
         let (connection, namespace) = (self.socket.connection(), self.socket.namespace());
         match Encoded::send_in_turn(most, connection, namespace, name, write) {
-            Some(Ok(None)) => Ok(()),
-            Some(Ok(Some(packet))) => Ok(self.send(packet)?),
-            Some(Err(error)) => Err(error.into()),
+            Some(Ok(())) => Ok(()),
+            Some(Err(unsent)) => Ok(self.send((*unsent)?)?),
             None => Encoded::lend_event(most, namespace, name, write, |packet| Ok(self.send_lent(packet)?)),
         }
     }
