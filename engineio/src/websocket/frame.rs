@@ -327,15 +327,17 @@ fn checked(text: &[u8]) -> Result<&str, ProtocolError> {
     simdutf8::basic::from_utf8(text).map_err(|_| ProtocolError::InvalidText)
 }
 
-#[inline]
 fn unmask(mask: [u8; 4], part: &mut [u8]) {
     let [a, b, c, d] = mask;
     let wide = [a, b, c, d, a, b, c, d, a, b, c, d, a, b, c, d];
-    let (words, tail) = part.as_chunks_mut::<16>();
-    for word in words {
-        // Each written in one piece, as it is read soon: of a `u128` the compiler makes two.
-        *word = std::array::from_fn(|at| word[at] ^ wide[at]);
+    // An array of bytes is written in one piece, which is read soon; of a `u128` the compiler makes two.
+    let unmask_wide = |word: &mut [u8; 16]| *word = std::array::from_fn(|at| word[at] ^ wide[at]);
+    let (blocks, tail) = part.as_chunks_mut::<64>();
+    for block in blocks {
+        block.as_chunks_mut().0.iter_mut().for_each(unmask_wide);
     }
+    let (words, tail) = tail.as_chunks_mut();
+    words.iter_mut().for_each(unmask_wide);
     let (words, tail) = tail.as_chunks_mut();
     for word in words {
         *word = (u32::from_ne_bytes(*word) ^ u32::from_ne_bytes(mask)).to_ne_bytes();
