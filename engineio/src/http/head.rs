@@ -278,6 +278,7 @@ pub fn parse(
     let max_bytes = limits.max_bytes.min(usize::from(u16::MAX));
     let arrived = &buffer[blank..];
     let window = &arrived[..arrived.len().min(max_bytes)];
+    // More blank lines than are skipped, which httparse would skip.
     if window.starts_with(b"\r\n") {
         return Err(HeadError::RequestLine);
     }

@@ -136,8 +136,7 @@ impl Line {
             Ok(Intent::Post(connection)) => self.answer_post(head, framing, &mut headers, &connection).await,
             Ok(Intent::WrongMethod) => {
                 self.skip_body_or_close(framing).await?;
-                let answer =
-                    Answer { headers, ..Answer::new(StatusCode::INTERNAL_SERVER_ERROR, Bytes::new()) };
+                let answer = Answer::empty(StatusCode::INTERNAL_SERVER_ERROR, headers);
                 self.respond(head, framing.keep_alive, answer).await
             }
         }
@@ -153,7 +152,7 @@ impl Line {
         if let Err(failure) = self.skip_body(framing).await {
             return self.answer_failure(head, &failure, headers).await;
         }
-        let answer = Answer { headers, ..Answer::new(status, Bytes::new()) };
+        let answer = Answer::empty(status, headers);
         self.respond(head, framing.keep_alive, answer).await
     }
 
@@ -323,10 +322,7 @@ impl Line {
                 result
             }
             Ok(PollAnswer::Overlap) => {
-                let answer = Answer {
-                    headers: mem::take(headers),
-                    ..Answer::new(StatusCode::BAD_REQUEST, Bytes::new())
-                };
+                let answer = Answer::empty(StatusCode::BAD_REQUEST, mem::take(headers));
                 self.respond(head, framing.keep_alive, answer).await
             }
             Err(_) => self.reject(head, framing, headers, Rejection::SidUnknown.into()).await,
@@ -385,15 +381,12 @@ impl Line {
             Ok(PostAnswer::Ok) => {
                 self.server.headers(headers, head);
                 headers.extend(for_old_browsers(head));
-                let answer =
-                    Answer { fixed: &DONE, headers: mem::take(headers), ..Answer::new(StatusCode::OK, "ok") };
+                let (status, headers) = (StatusCode::OK, mem::take(headers));
+                let answer = Answer { status, fixed: &DONE, headers, body: Bytes::from_static(b"ok") };
                 self.respond(head, framing.keep_alive, answer).await
             }
             Ok(PostAnswer::Bad) => {
-                let answer = Answer {
-                    headers: mem::take(headers),
-                    ..Answer::new(StatusCode::BAD_REQUEST, Bytes::new())
-                };
+                let answer = Answer::empty(StatusCode::BAD_REQUEST, mem::take(headers));
                 self.respond(head, framing.keep_alive, answer).await
             }
             Err(_) => self.reject(head, framing, headers, Rejection::SidUnknown.into()).await,
@@ -406,8 +399,7 @@ impl Line {
         framing: &Framing,
         headers: &mut HeaderMap,
     ) -> io::Result<Next> {
-        let answer =
-            Answer { headers: mem::take(headers), ..Answer::new(StatusCode::BAD_REQUEST, Bytes::new()) };
+        let answer = Answer::empty(StatusCode::BAD_REQUEST, mem::take(headers));
         let skipped = self.skip_body(framing).await.is_ok();
         self.respond(head, framing.keep_alive && skipped, answer).await
     }

@@ -93,8 +93,9 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    pub(crate) fn new(status: StatusCode, body: impl Into<Bytes>) -> Self {
-        Self { status, fixed: &[], headers: HeaderMap::new(), body: body.into() }
+    /// One without a body.
+    pub(crate) fn empty(status: StatusCode, headers: HeaderMap) -> Self {
+        Self { status, fixed: &[], headers, body: Bytes::new() }
     }
 }
 
@@ -227,7 +228,7 @@ impl Line {
             Err(failure) => return self.answer_failure(head, &failure, HeaderMap::new()).await,
         };
         let answer = match &self.server.options.fallback {
-            None => Answer::new(StatusCode::NOT_FOUND, Bytes::new()),
+            None => Answer::empty(StatusCode::NOT_FOUND, HeaderMap::new()),
             Some(fallback) => {
                 let mut request = Request::from_parts(head.to_parts(), body);
                 request.extensions_mut().insert(RemoteAddr(self.remote_addr));
@@ -249,7 +250,7 @@ impl Line {
         if matches!(failure, Failure::Gone) {
             return Err(io::ErrorKind::ConnectionReset.into());
         }
-        let answer = Answer { headers, ..Answer::new(failure.status(), Bytes::new()) };
+        let answer = Answer::empty(failure.status(), headers);
         self.respond(head, false, answer).await
     }
 
