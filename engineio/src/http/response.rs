@@ -50,7 +50,9 @@ pub fn write_head<'a>(
     for (name, value) in headers {
         // Safari waits for a body after a preflight answered 204 without a length of zero.
         let zero = name == CONTENT_LENGTH && status == StatusCode::NO_CONTENT && value == "0";
-        let ours = [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name)
+        let ours = name == CONNECTION
+            || name == CONTENT_LENGTH
+            || name == TRANSFER_ENCODING
             || (name == DATE && exchange.date.is_some());
         if zero || !ours {
             field(out, name.as_str(), value.as_bytes());
