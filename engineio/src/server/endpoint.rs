@@ -123,7 +123,7 @@ impl Line {
             cors.apply(head, &mut headers);
         }
         match self.intent(head, framing, &mut headers) {
-            Err(refused) => self.reject(head, framing, &mut headers, refused).await,
+            Err(refused) => self.reject(head, framing, &mut headers, *refused).await,
             Ok(Intent::Open(transport)) => self.answer_first(head, framing, &mut headers, transport).await,
             Ok(Intent::Upgrade(connection)) => match accept(head, framing) {
                 Ok(accept) => Ok(self.switch(head, &mut headers, accept, Purpose::Join(connection))),
@@ -162,15 +162,17 @@ impl Line {
         head: &RequestHead,
         framing: &Framing,
         headers: &mut HeaderMap,
-    ) -> Result<Intent<Connection>, Refused> {
+    ) -> Result<Intent<Connection>, Box<Refused>> {
         let options = &self.server.options;
         let intent = request::verify(head, framing.upgrade, &options.config.transports, |sid| {
             let connection = self.server.registry.find(sid)?;
             let transport = connection.transport();
             Some((connection, transport))
-        })?;
+        });
+        let intent = intent.map_err(|rejection| Box::new(rejection.into()))?;
         if let Intent::Upgrade(connection) | Intent::Poll(connection) | Intent::Post(connection) = &intent {
-            options.hooks.follow(connection.handshake(), head, headers)?;
+            let followed = options.hooks.follow(connection.handshake(), head, headers);
+            followed.map_err(|refusal| Box::new(refusal.into()))?;
         }
         Ok(intent)
     }

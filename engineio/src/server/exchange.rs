@@ -33,32 +33,35 @@ use crate::{
 ///
 /// What happens seldom is awaited in a box, here and in what is called, as memory for it would lie between that which
 /// every request uses.
-pub(crate) async fn serve(
+pub(crate) fn serve(
     server: Arc<Inner>,
     stream: Stream,
     remote_addr: Option<SocketAddr>,
     secure: bool,
     permit: Permit,
-) {
+) -> impl Future<Output = ()> + Send {
     let task = TaskGuard::exchange(&server);
-    // One and the same for all requests, as to wait for it costs more than to ask again.
-    let mut down = pin!(task.server().life.reached(Stage::Down));
-    // The first head has its time from the beginning of the stream on, others from their first byte.
-    let mut timer = pin!(sleep_until(Instant::now() + server.options.config.limits.head_timeout));
-    let mut deadline = Some(timer.deadline());
+    // Made here, as an async function would keep room for its arguments beside it.
     let mut line = Line { stream, input: BytesMut::new(), remote_addr, secure, server, permit };
-    loop {
-        let (head, framing) = match line.read_head(deadline.take(), timer.as_mut(), down.as_mut()).await {
-            Ok(Some(request)) => request,
-            Ok(None) => return,
-            Err(refusal) => return Box::pin(line.refuse(refusal)).await,
-        };
-        match line.answer(&head, &framing).await {
-            Ok(Next::Request) => {}
-            Ok(Next::Linger) => return Box::pin(line.linger()).await,
-            Ok(Next::Switch(switch)) => return switch.start(line),
-            // Nobody is left to be told.
-            Err(_) => return,
+    async move {
+        // One and the same for all requests, as to wait for it costs more than to ask again.
+        let mut down = pin!(task.server().life.reached(Stage::Down));
+        // The first head has its time from the beginning of the stream on, others from their first byte.
+        let mut timer = pin!(sleep_until(Instant::now() + line.limits().head_timeout));
+        let mut deadline = Some(timer.deadline());
+        loop {
+            let (head, framing) = match line.read_head(deadline.take(), timer.as_mut(), down.as_mut()).await {
+                Ok(Some(request)) => request,
+                Ok(None) => return,
+                Err(refusal) => return Box::pin(line.refuse(refusal)).await,
+            };
+            match line.answer(&head, &framing).await {
+                Ok(Next::Request) => {}
+                Ok(Next::Linger) => return Box::pin(line.linger()).await,
+                Ok(Next::Switch(switch)) => return switch.start(line),
+                // Nobody is left to be told.
+                Err(_) => return,
+            }
         }
     }
 }
