@@ -55,9 +55,9 @@ const PLAIN: &[Case] = &[
     case("broadcast to 1,000", Work::Broadcast(1000), 25, 4.0),
     case("room of 100", Work::Room(100), 50, 6.0),
     // So many as the date in a response is made anew with every second, by two allocations.
-    case("polling echo", Work::Polling, 400, 11.0),
+    case("polling echo", Work::Polling, 400, 10.0),
     // So many as there is a table of connections for each of 32 shards, and each has to be met once.
-    case("connect and leave", Work::Connect, 400, 28.0),
+    case("connect and leave", Work::Connect, 400, 27.0),
 ];
 
 const OTHERS: &[(Flavor, Case)] = &[
