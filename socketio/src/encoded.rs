@@ -119,7 +119,8 @@ impl Encoded {
         }
         with_scratch(2 * COPIED, |text| {
             header(text, b'2', namespace, id);
-            let attachments = args::write(text, Some(name), data, last)?;
+            let mut attachments = Vec::new();
+            args::write(text, &mut attachments, Some(name), data, last)?;
             Self::with_attachments(text, attachments, max_attachments)
         })
     }
@@ -143,7 +144,8 @@ impl Encoded {
             }
             let start = text.len();
             header(text, b'2', namespace, None);
-            let attachments = write(text).map_err(|error| Box::new(Err(error.into())))?;
+            let mut attachments = Vec::new();
+            write(text, &mut attachments).map_err(|error| Box::new(Err(error.into())))?;
             if attachments.is_empty() {
                 return Ok(attachments);
             }
@@ -169,7 +171,8 @@ impl Encoded {
         }
         with_scratch(2 * COPIED, move |text| {
             header(text, b'2', namespace, None);
-            let attachments = write(text).map_err(EncodeError::Data)?;
+            let mut attachments = Vec::new();
+            write(text, &mut attachments).map_err(EncodeError::Data)?;
             take(if attachments.is_empty() {
                 Lent::Text(text)
             } else {
@@ -200,7 +203,8 @@ impl Encoded {
     ) -> Result<Self, EncodeError> {
         with_scratch(2 * COPIED, |text| {
             header(text, b'3', namespace, Some(id));
-            let attachments = args::write(text, None, data, None)?;
+            let mut attachments = Vec::new();
+            args::write(text, &mut attachments, None, data, None)?;
             Self::with_attachments(text, attachments, max_attachments)
         })
     }
@@ -259,9 +263,9 @@ impl Encoded {
     }
 }
 
-/// Appends the array of an event's name and arguments, and returns their attachments. What is behind it need not be
+/// Appends the array of an event's name and arguments, and their attachments. What is behind it need not be
 /// compiled for each type of data.
-pub(crate) type WriteArguments<'a> = dyn Fn(&mut Vec<u8>) -> serde_json::Result<Vec<Bytes>> + 'a;
+pub(crate) type WriteArguments<'a> = dyn Fn(&mut Vec<u8>, &mut Vec<Bytes>) -> serde_json::Result<()> + 'a;
 
 /// A packet that may still lie where it has been written.
 pub(crate) enum Lent<'a> {

@@ -5,7 +5,6 @@ use std::cell::RefCell;
 
 /// Adds a character, and a string of JSON whose content stands for itself.
 pub(crate) fn push_quoted(text: &mut Vec<u8>, before: u8, content: &str) {
-    text.reserve(content.len() + 3);
     text.extend_from_slice(&[before, b'"']);
     text.extend_from_slice(content.as_bytes());
     text.push(b'"');

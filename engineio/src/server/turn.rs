@@ -10,7 +10,7 @@ use std::{cell::RefCell, ptr};
 use bytes::Bytes;
 
 use super::{connection::Shared, websocket::push_binary};
-use crate::websocket::{LONGEST_HEADER, Opcode, SHORTEST_HEADER, encode_header};
+use crate::websocket::{LONGEST_HEADER, Opcode, SHORTEST_HEADER, encode_header, encode_shortest_header};
 
 /// The turn that a thread is in.
 struct Turn {
@@ -106,6 +106,7 @@ struct Unfinished<'a> {
 }
 
 impl<'a> Unfinished<'a> {
+    #[inline]
     fn begin(frames: &'a mut Vec<u8>, header: usize) -> Self {
         let start = frames.len();
         match header {
@@ -119,19 +120,25 @@ impl<'a> Unfinished<'a> {
     }
 
     /// Puts the header before the payload, and returns how long it is.
+    #[inline]
     fn finish(mut self) -> usize {
         let payload = self.start + self.header;
-        let header = encode_header(Opcode::Text, self.frames.len() - payload);
-        match *header {
+        let length = self.frames.len() - payload;
+        let header = match encode_shortest_header(Opcode::Text, length) {
             // The rule, for which nothing is called.
-            [first, second] if self.header == SHORTEST_HEADER => {
+            Some([first, second]) if self.header == SHORTEST_HEADER => {
                 self.frames[self.start] = first;
                 self.frames[self.start + 1] = second;
+                SHORTEST_HEADER
             }
-            _ => drop(self.frames.splice(self.start..payload, header.iter().copied())),
-        }
+            _ => {
+                let header = encode_header(Opcode::Text, length);
+                self.frames.splice(self.start..payload, header.iter().copied());
+                header.len()
+            }
+        };
         self.start = self.frames.len();
-        header.len()
+        header
     }
 }
 

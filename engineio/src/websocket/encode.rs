@@ -43,8 +43,8 @@ pub fn encode_header(opcode: Opcode, length: usize) -> Header {
     debug_assert!(!opcode.is_control() || length <= usize::from(MAX_SHORT), "section 5.5");
     let mut bytes = [0; LONGEST_HEADER];
     bytes[0] = FIN | opcode as u8;
-    let encoded = if length <= usize::from(MAX_SHORT) {
-        bytes[1] = length as u8;
+    let encoded = if let Some(shortest) = encode_shortest_header(opcode, length) {
+        bytes[..SHORTEST_HEADER].copy_from_slice(&shortest);
         2
     } else if let Ok(length) = u16::try_from(length) {
         bytes[1] = LENGTH_16;
@@ -56,6 +56,11 @@ pub fn encode_header(opcode: Opcode, length: usize) -> Header {
         10
     };
     Header { bytes, length: encoded }
+}
+
+/// The same, if the payload is short enough for the shortest.
+pub(crate) fn encode_shortest_header(opcode: Opcode, length: usize) -> Option<[u8; SHORTEST_HEADER]> {
+    (length <= usize::from(MAX_SHORT)).then_some([FIN | opcode as u8, length as u8])
 }
 
 /// Encodes a whole close frame, without a reason; with no code it is `88 00`, which the peer reports as 1005.

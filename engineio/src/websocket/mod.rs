@@ -10,6 +10,6 @@ mod frame;
 
 pub use accept::{HandshakeError, accept_key, check_handshake};
 pub use encode::{Header, encode_close, encode_header};
-pub(crate) use encode::{LONGEST_HEADER, SHORTEST_HEADER};
+pub(crate) use encode::{LONGEST_HEADER, SHORTEST_HEADER, encode_shortest_header};
 pub use error::ProtocolError;
 pub use frame::{Decoder, Event, Limits, Opcode};

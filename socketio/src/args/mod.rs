@@ -82,7 +82,8 @@ impl Arguments {
         last: Option<&str>,
     ) -> serde_json::Result<Self> {
         let mut json = Vec::new();
-        let attachments = write(&mut json, name, data, last)?;
+        let mut attachments = Vec::new();
+        write(&mut json, &mut attachments, name, data, last)?;
         let json = text::into_string(json);
         let first = 1 + name.map_or(0, |_| json::value_end(&json[1..]));
         Ok(Self { text: json.into(), start: 0, first, attachments })

@@ -10,15 +10,16 @@ use serde::{
 use serde_json::ser::Formatter;
 use std::{fmt, io, mem};
 
-/// Appends the array of `name`, if any, the arguments that `data` makes, and `last`, if any; returns the byte
-/// buffers in it.
+/// Appends the array of `name`, if any, the arguments that `data` makes, and `last`, if any, to `text`, and the byte
+/// buffers in it to `attachments`.
 pub(crate) fn write<D: Serialize + ?Sized>(
     text: &mut Vec<u8>,
+    attachments: &mut Vec<Bytes>,
     name: Option<&str>,
     data: &D,
     last: Option<&str>,
-) -> serde_json::Result<Vec<Bytes>> {
-    let mut array = Array { text, attachments: Vec::new(), is_empty: true };
+) -> serde_json::Result<()> {
+    let mut array = Array { text, attachments, is_empty: true };
     if let Some(name) = name {
         array.push_str(name)?;
     }
@@ -34,20 +35,20 @@ pub(crate) fn write<D: Serialize + ?Sized>(
         array.text.push(b'[');
     }
     array.text.push(b']');
-    Ok(array.attachments)
+    Ok(())
 }
 
 /// A JSON array that is being written, and the byte buffers that were found in its elements.
 struct Array<'a> {
     text: &'a mut Vec<u8>,
-    attachments: Vec<Bytes>,
+    attachments: &'a mut Vec<Bytes>,
     is_empty: bool,
 }
 
 impl Array<'_> {
     fn push<T: Serialize + ?Sized>(&mut self, value: &T) -> serde_json::Result<()> {
         self.text.push(opening(&mut self.is_empty));
-        let formatter = Placeholders(&mut self.attachments);
+        let formatter = Placeholders(self.attachments);
         value.serialize(&mut serde_json::Serializer::with_formatter(&mut *self.text, formatter))
     }
 

@@ -113,7 +113,9 @@ impl<'a> Emitter<'a> {
         let format = &live.common.format;
         let is_plain = self.flags == Flags::default() && live.blueprint.on_any_outgoing.is_empty();
         match format.max_attachments().filter(|_| is_plain) {
-            Some(most) => self.emit_plain(most, name, &|text| args::write(text, Some(name), data, None)),
+            Some(most) => self.emit_plain(most, name, &|text, attachments| {
+                args::write(text, attachments, Some(name), data, None)
+            }),
             None => Ok(self.send(format.event(&live.path, None, name, data, None)?)?),
         }
     }

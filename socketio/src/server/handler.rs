@@ -173,6 +173,7 @@ impl std::fmt::Debug for Next {
 }
 
 /// Begins what handles an event: the middleware, and the handlers behind it.
+#[inline]
 pub(super) fn begin(socket: &Socket, event: &EventRef<'_>, cx: &mut Context<'_>) -> Begun {
     if socket.live().blueprint.event_middleware.is_empty() {
         handle(socket, event, cx)
@@ -181,6 +182,8 @@ pub(super) fn begin(socket: &Socket, event: &EventRef<'_>, cx: &mut Context<'_>)
     }
 }
 
+// Inlined, as are those that call it: each call would cost as much as what it does.
+#[inline(always)]
 fn handle(socket: &Socket, event: &EventRef<'_>, cx: &mut Context<'_>) -> Begun {
     let awaited = socket.notify_waiters(event);
     let blueprint = &socket.live().blueprint;

@@ -265,10 +265,12 @@ impl Socket {
     }
 
     /// Tells those who wait for an event of this name; false if there is nobody.
+    #[inline]
     pub(super) fn notify_waiters(&self, event: &EventRef<'_>) -> bool {
-        if !self.0.awaits_events.load(Ordering::Acquire) {
-            return false;
-        }
+        self.0.awaits_events.load(Ordering::Acquire) && self.notify_those_that_wait(event)
+    }
+
+    fn notify_those_that_wait(&self, event: &EventRef<'_>) -> bool {
         let named = {
             let mut waiters = lock(&self.0.waiters);
             let all = std::mem::take(&mut waiters.events);

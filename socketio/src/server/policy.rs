@@ -62,6 +62,7 @@ impl Policy {
     }
 
     /// Counts an event of so many bytes; the limit that it crosses, if any.
+    #[inline]
     pub(super) fn count_event(&self, socket: &Socket, bytes: usize) -> Option<Limit> {
         let (own, address) = (socket.meter(), socket.link().meter());
         if own.is_none() && address.is_none() {

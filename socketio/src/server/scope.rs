@@ -43,6 +43,7 @@ impl<'a> EventRun<'a> {
     /// # Errors
     ///
     /// What is left, if it has to wait.
+    #[inline(always)]
     pub fn begin(self, cx: &mut Context<'_>) -> Result<Answer, BoxFuture<'static, Answer>> {
         let Self { socket, event, at } = self;
         if let Some(scope) = socket.live().blueprint.event_scopes.get(at) {
