@@ -408,7 +408,8 @@ fn packet() -> impl Strategy<Value = Packet> {
     let id = (0..=AckId::MAX.value()).prop_map(AckId::new);
     (data(), prop::option::of(id), "/[a-zé,]{0,20}").prop_map(|(data, id, namespace)| {
         let mut json = Vec::new();
-        let attachments = crate::args::write(&mut json, Some("name"), &data, None).unwrap();
+        let mut attachments = Vec::new();
+        crate::args::write(&mut json, &mut attachments, Some("name"), &data, None).unwrap();
         let content = Content::event(id.flatten(), crate::text::into_string(json), attachments).unwrap();
         Packet { namespace: namespace.into(), content }
     })
