@@ -2,7 +2,7 @@
 
 use ::http::Version;
 
-use super::{BodyLength, HeadError, RequestHead};
+use super::{BodyLength, HeadError, RequestHead, head::list_items};
 
 /// What a head says about its message: where the body ends and what becomes of the TCP connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -31,7 +31,7 @@ impl Framing {
                 6 if is(b"expect") => expectation.add(value),
                 7 if is(b"upgrade") => protocol = true,
                 10 if is(b"connection") => {
-                    for option in value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
+                    for option in list_items(value) {
                         close |= option.eq_ignore_ascii_case(b"close");
                         keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
                         upgrade |= option.eq_ignore_ascii_case(b"upgrade");

@@ -102,7 +102,7 @@ impl RequestHead {
     /// Returns the items of a header that is a comma-separated list, such as `Connection`, without white space around
     /// them.
     pub fn header_items<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        self.header_values(name).flat_map(|value| value.split(|&byte| byte == b',')).map(<[u8]>::trim_ascii)
+        self.header_values(name).flat_map(list_items)
     }
 
     /// Returns names as sent and values without surrounding whitespace, in the order of the request.
@@ -312,6 +312,11 @@ pub fn parse(
     head.raw = if buffer.len() == length { mem::take(buffer) } else { buffer.split_to(length) }.freeze();
     let framing = Framing::of(&head)?;
     Ok(Some((head, framing)))
+}
+
+/// The items of a comma-separated list, without white space around them.
+pub(super) fn list_items(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    list.split(|&byte| byte == b',').map(<[u8]>::trim_ascii)
 }
 
 /// A part of the head, by offsets.

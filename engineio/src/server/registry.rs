@@ -58,9 +58,8 @@ impl Registry {
     }
 
     fn shard(&self, sid: &str) -> &RwLock<HashMap<Sid, Arc<Shared>>> {
-        // Ids are random as a rule, and if not, their ends differ most.
-        let end = sid.bytes().rev().take(4);
-        let sum = end.fold(0, |sum: usize, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+        // Ids are random as a rule, and if not, some shards are fuller than others.
+        let sum = sid.bytes().fold(0, |sum: usize, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
         &self.shards[sum % SHARDS]
     }
 }
